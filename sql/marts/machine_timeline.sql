@@ -1,0 +1,166 @@
+-- One row per event on a machine: a request, an observed status, an investigation's start, states and end.
+create or replace view marts.machine_timeline as
+with action_readings as (
+    select
+        tenant,
+        id,
+        version,
+        status,
+        last_update_date_time_utc,
+        observed_at,
+        lag(status) over (partition by tenant, id order by version) as former_status
+    from staging.machine_action_versions
+),
+
+investigation_readings as (
+    select
+        tenant,
+        id,
+        version,
+        state,
+        end_time,
+        observed_at,
+        lag(state) over (partition by tenant, id order by version) as former_state,
+        end_time is not null
+        and lag(end_time) over (partition by tenant, id order by version) is null as is_end
+    from staging.investigation_versions
+),
+
+requests as (
+    select
+        tenant,
+        machine_id,
+        machine_name,
+        created_at as event_at,
+        'action_requested' as event,
+        20 as event_order,
+        true as is_api_time,
+        action_type as detail,
+        machine_action_id,
+        cast(null as varchar) as investigation_id,
+        cast(null as varchar) as status,
+        requested_by as by,
+        comment,
+        0 as version
+    from marts.machine_actions
+),
+
+statuses as (
+    select
+        actions.tenant,
+        actions.machine_id,
+        actions.computer_dns_name as machine_name,
+        coalesce(readings.last_update_date_time_utc, readings.observed_at) as event_at,
+        'action_status' as event,
+        30 as event_order,
+        readings.last_update_date_time_utc is not null as is_api_time,
+        actions.type as detail,
+        actions.id as machine_action_id,
+        cast(null as varchar) as investigation_id,
+        readings.status,
+        case
+            when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_requestor
+        end as by,
+        case
+            when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_comment
+        end as comment,
+        readings.version
+    from action_readings as readings
+    inner join staging.machine_actions as actions
+        on
+            readings.tenant = actions.tenant
+            and readings.id = actions.id
+    where readings.version = 1 or readings.status is distinct from readings.former_status
+),
+
+starts as (
+    select
+        tenant,
+        machine_id,
+        machine_name,
+        started_at as event_at,
+        'investigation_started' as event,
+        10 as event_order,
+        true as is_api_time,
+        triggering_alert_id as detail,
+        cast(null as varchar) as machine_action_id,
+        investigation_id,
+        cast(null as varchar) as status,
+        cast(null as varchar) as by,
+        cast(null as varchar) as comment,
+        0 as version
+    from marts.investigations
+    where started_at is not null
+),
+
+-- The first reading with an end is the end, at the API's time; other changes are known by our reading only.
+states as (
+    select
+        investigations.tenant,
+        investigations.machine_id,
+        investigations.machine_name,
+        case when readings.is_end then readings.end_time else readings.observed_at end as event_at,
+        case when readings.is_end then 'investigation_ended' else 'investigation_state' end as event,
+        case when readings.is_end then 50 else 40 end as event_order,
+        readings.is_end as is_api_time,
+        investigations.triggering_alert_id as detail,
+        cast(null as varchar) as machine_action_id,
+        investigations.investigation_id,
+        readings.state as status,
+        case when readings.end_time is not null then investigations.cancelled_by end as by,
+        case when readings.end_time is not null then investigations.status_details end as comment,
+        readings.version
+    from investigation_readings as readings
+    inner join marts.investigations as investigations
+        on
+            readings.tenant = investigations.tenant
+            and readings.id = investigations.investigation_id
+    where
+        readings.version = 1
+        or readings.state is distinct from readings.former_state
+        or readings.is_end
+),
+
+events as (
+    select * from requests
+    union all
+    select * from statuses
+    union all
+    select * from starts
+    union all
+    select * from states
+)
+
+select
+    tenant,
+    machine_id,
+    machine_name,
+    event_at,
+    event,
+    event_order,
+    is_api_time,
+    detail,
+    machine_action_id,
+    investigation_id,
+    status,
+    by,
+    comment,
+    version
+from events
+where machine_id is not null;
+
+comment on view marts.machine_timeline is 'Everything that is known to have happened on a machine. In order: order by event_at, event_order, machine_action_id, investigation_id, version.';
+comment on column marts.machine_timeline.tenant is 'Name of the tenant in the configuration.';
+comment on column marts.machine_timeline.machine_id is 'The machine; actions and investigations that name none are left out.';
+comment on column marts.machine_timeline.machine_name is 'DNS name of the machine, as the action or investigation tells it.';
+comment on column marts.machine_timeline.event_at is 'When it happened, or when we first saw it: see is_api_time.';
+comment on column marts.machine_timeline.event is 'action_requested, action_status, investigation_started, investigation_state or investigation_ended.';
+comment on column marts.machine_timeline.event_order is 'Puts events of the same moment in order: investigation start, request, status, state, end.';
+comment on column marts.machine_timeline.is_api_time is 'True when event_at is the API''s time; false when it is the time of our reading, and the change lies somewhere before it.';
+comment on column marts.machine_timeline.detail is 'Type of the action, or the alert that started the investigation.';
+comment on column marts.machine_timeline.machine_action_id is 'The action, for events of actions.';
+comment on column marts.machine_timeline.investigation_id is 'The investigation, for events of investigations.';
+comment on column marts.machine_timeline.status is 'Status of the action or state of the investigation as observed; a status that came and went between two readings is missing.';
+comment on column marts.machine_timeline.by is 'Who asked for the action or cancelled it; who cancelled the investigation.';
+comment on column marts.machine_timeline.comment is 'Comment of the one who asked or cancelled; what the API adds to an ended investigation''s state.';
+comment on column marts.machine_timeline.version is 'Number of the reading in which it was seen; 0 for a request or start.';

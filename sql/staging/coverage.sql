@@ -1,0 +1,38 @@
+-- One row per tenant: since when its machine actions are covered.
+-- A sync reads forward without gaps from where its first window began; a backfill of an older range may leave
+-- a gap behind it, so it does not count. A run that read nothing proves nothing.
+create or replace view staging.coverage as
+with windows as (
+    select
+        tenant,
+        min(window_start) as window_start
+    from defender.sync_runs
+    where
+        resource = 'machine_actions'
+        and command = 'sync'
+        and (status in ('succeeded', 'partial') or rows_read > 0)
+    group by tenant
+),
+
+oldest as (
+    select
+        tenant,
+        min(creation_date_time_utc) as created_at
+    from defender.machine_actions
+    group by tenant
+),
+
+tenants as (
+    select tenant from windows
+    union
+    select tenant from oldest
+)
+
+select
+    tenants.tenant,
+    coalesce(windows.window_start, oldest.created_at) as known_since
+from tenants
+left join windows
+    on tenants.tenant = windows.tenant
+left join oldest
+    on tenants.tenant = oldest.tenant;

@@ -1,0 +1,19 @@
+-- One row per requestor text (lower case) that is known under another name or as automation.
+-- Put the guids of your own applications here; the names below have not been seen in a live tenant.
+create or replace view staging.requestor_aliases as
+select
+    listed.requestor_key,
+    listed.requested_by,
+    listed.requested_by_kind
+from
+    (
+        values
+        ('automation', 'automation', 'automation'),
+        ('automatedir', 'automated investigation', 'automation'),
+        ('automated investigation', 'automated investigation', 'automation'),
+        ('automated investigation and response', 'automated investigation', 'automation'),
+        ('attackdisruption', 'attack disruption', 'automation'),
+        ('attack disruption', 'attack disruption', 'automation'),
+        ('automatic attack disruption', 'attack disruption', 'automation'),
+        ('system', 'system', 'automation')
+    ) as listed (requestor_key, requested_by, requested_by_kind);
