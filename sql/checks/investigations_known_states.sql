@@ -1,4 +1,4 @@
--- Passes when every part of an investigation's state is a known one; a new one counts as open until it is listed.
+-- Passes when every part of an investigation's state is a known one; a new one counts as open until listed.
 -- Severity: warning
 select
     investigations.tenant,

@@ -1,4 +1,4 @@
--- Passes when every type of a machine action is a known one; a new one is of the family 'other' until it is listed.
+-- Passes when every type of a machine action is a known one; a new one counts as 'other' until listed.
 -- Severity: warning
 select
     actions.tenant,

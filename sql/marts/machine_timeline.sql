@@ -39,7 +39,7 @@ requests as (
         machine_action_id,
         cast(null as varchar) as investigation_id,
         cast(null as varchar) as status,
-        requested_by as by,
+        requested_by as "by",
         comment,
         0 as version
     from marts.machine_actions
@@ -60,7 +60,7 @@ statuses as (
         readings.status,
         case
             when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_requestor
-        end as by,
+        end as "by",
         case
             when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_comment
         end as comment,
@@ -86,7 +86,7 @@ starts as (
         cast(null as varchar) as machine_action_id,
         investigation_id,
         cast(null as varchar) as status,
-        cast(null as varchar) as by,
+        cast(null as varchar) as "by",
         cast(null as varchar) as comment,
         0 as version
     from marts.investigations
@@ -107,7 +107,7 @@ states as (
         cast(null as varchar) as machine_action_id,
         investigations.investigation_id,
         readings.state as status,
-        case when readings.end_time is not null then investigations.cancelled_by end as by,
+        case when readings.end_time is not null then investigations.cancelled_by end as "by",
         case when readings.end_time is not null then investigations.status_details end as comment,
         readings.version
     from investigation_readings as readings
@@ -143,7 +143,7 @@ select
     machine_action_id,
     investigation_id,
     status,
-    by,
+    "by",
     comment,
     version
 from events
@@ -161,6 +161,6 @@ comment on column marts.machine_timeline.detail is 'Type of the action, or the a
 comment on column marts.machine_timeline.machine_action_id is 'The action, for events of actions.';
 comment on column marts.machine_timeline.investigation_id is 'The investigation, for events of investigations.';
 comment on column marts.machine_timeline.status is 'Status of the action or state of the investigation as observed; a status that came and went between two readings is missing.';
-comment on column marts.machine_timeline.by is 'Who asked for the action or cancelled it; who cancelled the investigation.';
+comment on column marts.machine_timeline."by" is 'Who asked for the action or cancelled it; who cancelled the investigation.';
 comment on column marts.machine_timeline.comment is 'Comment of the one who asked or cancelled; what the API adds to an ended investigation''s state.';
 comment on column marts.machine_timeline.version is 'Number of the reading in which it was seen; 0 for a request or start.';

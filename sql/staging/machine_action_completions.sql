@@ -1,7 +1,8 @@
 -- One row per tenant and machine action that was ever seen in a status that ends it.
 -- `effective_at` is the earliest last update at which it was seen Succeeded; `ended_at` the earliest one at
--- which it was seen in the status that it has now. A reading without a time of update can lie anywhere between the
--- action's creation and the reading: its creation stands for it, and `effective_by` bounds it.
+-- which it was seen in the status that it has now.
+-- A reading without a time of update can lie anywhere between the action's creation and the reading:
+-- its creation stands for it, and `effective_by` bounds it.
 create or replace view staging.machine_action_completions as
 with readings as (
     select
