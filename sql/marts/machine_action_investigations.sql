@@ -3,59 +3,89 @@ create or replace view marts.machine_action_investigations as
 with pairs as (
     select
         actions.tenant,
-        actions.machine_action_id,
+        actions.id as machine_action_id,
         investigations.investigation_id,
         actions.machine_id,
-        coalesce(actions.machine_name, investigations.machine_name) as machine_name,
-        actions.action_type,
+        coalesce(actions.computer_dns_name, investigations.machine_name) as machine_name,
+        actions.type as action_type,
         actions.family,
         actions.status,
         actions.outcome,
-        actions.created_at,
+        actions.creation_date_time_utc as created_at,
         investigations.state,
         investigations.started_at,
         investigations.ended_at,
         investigations.triggering_alert_id,
         case
-            when actions.created_at < investigations.started_at then 'before'
-            when actions.created_at > investigations.ended_at then 'after'
+            when actions.creation_date_time_utc < investigations.started_at then 'before'
+            when actions.creation_date_time_utc > investigations.ended_at then 'after'
             else 'during'
         end as relation,
-        epoch(actions.created_at) - epoch(investigations.started_at) as seconds_from_start,
+        epoch(actions.creation_date_time_utc) - epoch(investigations.started_at) as seconds_from_start,
         investigations.as_of
-    from marts.machine_actions as actions
+    from staging.machine_actions as actions
     inner join marts.investigations as investigations
         on
             actions.tenant = investigations.tenant
             and actions.machine_id = investigations.machine_id
-            and actions.created_at >= investigations.started_at - interval '168 hours'
-            and actions.created_at
+            and actions.creation_date_time_utc >= investigations.started_at - interval '168 hours'
+            and actions.creation_date_time_utc
             <= coalesce(investigations.ended_at, investigations.as_of) + interval '168 hours'
+),
+
+distances as (
+    select
+        tenant,
+        machine_action_id,
+        min(abs(seconds_from_start)) as least_seconds
+    from pairs
+    group by tenant, machine_action_id
+),
+
+-- Of two as near, the one that started before the request: hence the greater signed distance, then the id.
+nearest as (
+    select
+        pairs.tenant,
+        pairs.machine_action_id,
+        pairs.investigation_id,
+        row_number() over (
+            partition by pairs.tenant, pairs.machine_action_id
+            order by pairs.seconds_from_start desc, pairs.investigation_id asc
+        ) as place
+    from pairs
+    inner join distances
+        on
+            pairs.tenant = distances.tenant
+            and pairs.machine_action_id = distances.machine_action_id
+            and abs(pairs.seconds_from_start) = distances.least_seconds
 )
 
 select
-    tenant,
-    machine_action_id,
-    investigation_id,
-    machine_id,
-    machine_name,
-    relation,
-    seconds_from_start,
-    row_number() over (
-        partition by tenant, machine_action_id
-        order by abs(seconds_from_start) asc, seconds_from_start desc, investigation_id asc
-    ) = 1 as is_nearest,
-    action_type,
-    family,
-    status,
-    outcome,
-    created_at,
-    state,
-    started_at,
-    ended_at,
-    triggering_alert_id,
-    as_of
-from pairs;
+    pairs.tenant,
+    pairs.machine_action_id,
+    pairs.investigation_id,
+    pairs.machine_id,
+    pairs.machine_name,
+    pairs.relation,
+    pairs.seconds_from_start,
+    nearest.place is not null as is_nearest,
+    pairs.action_type,
+    pairs.family,
+    pairs.status,
+    pairs.outcome,
+    pairs.created_at,
+    pairs.state,
+    pairs.started_at,
+    pairs.ended_at,
+    pairs.triggering_alert_id,
+    pairs.as_of
+from pairs
+left join nearest
+    on
+        pairs.tenant = nearest.tenant
+        and pairs.machine_action_id = nearest.machine_action_id
+        and pairs.investigation_id = nearest.investigation_id
+        and nearest.place = 1;
 
 comment on view marts.machine_action_investigations is 'Which actions and investigations belong together: same tenant and machine, the action asked for between 7 days before the investigation''s start and 7 days after its end, or after as_of while it has none.';
 comment on column marts.machine_action_investigations.tenant is 'Name of the tenant in the configuration.';

@@ -1,115 +1,66 @@
 -- One row per tenant and machine action.
 create or replace view marts.machine_actions as
-with classified as (
-    select
-        actions.tenant,
-        actions.id,
-        actions.type,
-        actions.title,
-        actions.requestor,
-        actions.requestor_comment,
-        actions.status,
-        actions.machine_id,
-        actions.computer_dns_name,
-        actions.related_file_info__file_identifier,
-        actions.related_file_info__file_identifier_type,
-        actions.creation_date_time_utc,
-        actions.last_update_date_time_utc,
-        actions.cancellation_requestor,
-        actions.cancellation_comment,
-        actions.cancellation_date_time_utc,
-        actions.error_h_result,
-        actions.scope,
-        actions.external_id,
-        actions.request_source,
-        actions.synced_at,
-        actions.gone_at,
-        actions.is_open,
-        actions.is_open and actions.gone_at is null as is_running,
-        case
-            when actions.type in ('Isolate', 'Unisolate') and actions.scope = 'UnManagedDevice'
-                then 'unmanaged_containment'
-            else coalesce(types.family, 'other')
-        end as family,
-        case
-            when not actions.is_known_status then 'unknown'
-            when actions.is_open and actions.gone_at is not null then 'unknown'
-            else statuses.outcome
-        end as outcome,
-        completions.effective_at,
-        completions.ended_at,
-        as_of.as_of,
-        epoch(as_of.as_of) - epoch(actions.creation_date_time_utc) as raw_age_seconds
-    from staging.machine_actions as actions
-    left join staging.machine_action_statuses as statuses
-        on actions.status = statuses.status
-    left join staging.action_types as types
-        on actions.type = types.action_type
-    left join staging.machine_action_completions as completions
-        on
-            actions.tenant = completions.tenant
-            and actions.id = completions.id
-    left join staging.as_of as as_of
-        on actions.tenant = as_of.tenant
-)
-
 select
-    classified.tenant,
-    classified.id as machine_action_id,
-    classified.type as action_type,
-    classified.family,
-    classified.title,
-    classified.status,
-    classified.is_open,
-    classified.gone_at is not null as is_gone,
-    classified.is_running
-    and coalesce(classified.raw_age_seconds > families.overdue_after_seconds, false) as is_overdue,
-    classified.is_running and coalesce(classified.raw_age_seconds > 262800, false) as is_stuck,
-    classified.outcome,
-    classified.creation_date_time_utc as created_at,
-    classified.last_update_date_time_utc as last_updated_at,
-    classified.effective_at,
-    classified.ended_at,
-    epoch(classified.ended_at) - epoch(classified.creation_date_time_utc) as duration_seconds,
-    case when classified.raw_age_seconds < 0 then 0 else classified.raw_age_seconds end as age_seconds,
+    actions.tenant,
+    actions.id as machine_action_id,
+    actions.type as action_type,
+    actions.family,
+    actions.title,
+    actions.status,
+    actions.is_open,
+    actions.gone_at is not null as is_gone,
+    actions.is_running
+    and coalesce(
+        epoch(as_of.as_of) - epoch(actions.creation_date_time_utc) > families.overdue_after_seconds, false
+    ) as is_overdue,
+    actions.is_running
+    and coalesce(epoch(as_of.as_of) - epoch(actions.creation_date_time_utc) > 262800, false) as is_stuck,
+    actions.outcome,
+    actions.creation_date_time_utc as created_at,
+    actions.last_update_date_time_utc as last_updated_at,
+    completions.effective_at,
+    completions.ended_at,
+    epoch(completions.ended_at) - epoch(actions.creation_date_time_utc) as duration_seconds,
     case
-        when requestors.requested_by is not null then requestors.requested_by
-        when sources.request_source is not null then lower(sources.request_source)
-    end as requested_by,
-    case
-        when sources.always then 'automation'
-        when sources.request_source is not null and coalesce(requestors.requested_by_kind, '') <> 'person'
-            then 'automation'
-        else requestors.requested_by_kind
-    end as requested_by_kind,
-    classified.requestor,
-    classified.request_source,
-    classified.requestor_comment as comment,
-    classified.scope,
-    classified.related_file_info__file_identifier as file_hash,
-    classified.related_file_info__file_identifier_type as file_hash_type,
-    classified.error_h_result as error_code,
-    classified.external_id,
-    classified.cancellation_requestor as cancelled_by,
-    classified.cancellation_comment,
-    classified.cancellation_date_time_utc as cancelled_at,
-    classified.machine_id,
-    classified.computer_dns_name as machine_name,
+        when actions.creation_date_time_utc > as_of.as_of then 0
+        else epoch(as_of.as_of) - epoch(actions.creation_date_time_utc)
+    end as age_seconds,
+    requestors.requested_by,
+    requestors.requested_by_kind,
+    actions.requestor,
+    actions.request_source,
+    actions.requestor_comment as comment,
+    actions.scope,
+    actions.related_file_info__file_identifier as file_hash,
+    actions.related_file_info__file_identifier_type as file_hash_type,
+    actions.error_h_result as error_code,
+    actions.external_id,
+    actions.cancellation_requestor as cancelled_by,
+    actions.cancellation_comment,
+    actions.cancellation_date_time_utc as cancelled_at,
+    actions.machine_id,
+    actions.computer_dns_name as machine_name,
     'https://security.microsoft.com/action-center/history' as portal_url,
     case
-        when regexp_matches(classified.machine_id, '^[0-9A-Za-z_-]+$')
-            then 'https://security.microsoft.com/machines/' || classified.machine_id
+        when regexp_matches(actions.machine_id, '^[0-9A-Za-z_-]+$')
+            then 'https://security.microsoft.com/machines/' || actions.machine_id
     end as machine_portal_url,
-    classified.gone_at,
-    classified.synced_at,
-    classified.as_of
-from classified
+    actions.gone_at,
+    actions.synced_at,
+    as_of.as_of
+from staging.machine_actions as actions
 left join staging.action_families as families
-    on classified.family = families.family
+    on actions.family = families.family
+left join staging.machine_action_completions as completions
+    on
+        actions.tenant = completions.tenant
+        and actions.id = completions.id
 left join staging.requestors as requestors
-    on classified.requestor = requestors.requestor
-left join staging.request_sources as sources
-    on classified.request_source = sources.request_source;
+    on
+        actions.requestor is not distinct from requestors.requestor
+        and actions.request_source is not distinct from requestors.request_source
+left join staging.as_of as as_of
+    on actions.tenant = as_of.tenant;
 
 comment on view marts.machine_actions is 'One row per machine action: what was asked for, of which machine, by whom, and what came of it.';
 comment on column marts.machine_actions.tenant is 'Name of the tenant in the configuration.';

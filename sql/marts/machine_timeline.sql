@@ -1,48 +1,26 @@
 -- One row per event on a machine: a request, an observed status, an investigation's start, states and end.
 create or replace view marts.machine_timeline as
-with action_readings as (
+with requests as (
     select
-        tenant,
-        id,
-        version,
-        status,
-        last_update_date_time_utc,
-        observed_at,
-        lag(status) over (partition by tenant, id order by version) as former_status
-    from staging.machine_action_versions
-),
-
-investigation_readings as (
-    select
-        tenant,
-        id,
-        version,
-        state,
-        end_time,
-        observed_at,
-        lag(state) over (partition by tenant, id order by version) as former_state,
-        end_time is not null
-        and lag(end_time) over (partition by tenant, id order by version) is null as is_end
-    from staging.investigation_versions
-),
-
-requests as (
-    select
-        tenant,
-        machine_id,
-        machine_name,
-        created_at as event_at,
+        actions.tenant,
+        actions.machine_id,
+        actions.computer_dns_name as machine_name,
+        actions.creation_date_time_utc as event_at,
         'action_requested' as event,
         20 as event_order,
         true as is_api_time,
-        action_type as detail,
-        machine_action_id,
+        actions.type as detail,
+        actions.id as machine_action_id,
         cast(null as varchar) as investigation_id,
         cast(null as varchar) as status,
-        requested_by as "by",
-        comment,
+        requestors.requested_by as "by",
+        actions.requestor_comment as comment,
         0 as version
-    from marts.machine_actions
+    from staging.machine_actions as actions
+    left join staging.requestors as requestors
+        on
+            actions.requestor is not distinct from requestors.requestor
+            and actions.request_source is not distinct from requestors.request_source
 ),
 
 statuses as (
@@ -65,12 +43,17 @@ statuses as (
             when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_comment
         end as comment,
         readings.version
-    from action_readings as readings
+    from staging.machine_action_versions as readings
     inner join staging.machine_actions as actions
         on
             readings.tenant = actions.tenant
             and readings.id = actions.id
-    where readings.version = 1 or readings.status is distinct from readings.former_status
+    left join staging.machine_action_versions as formers
+        on
+            readings.tenant = formers.tenant
+            and readings.id = formers.id
+            and readings.version = formers.version + 1
+    where formers.version is null or readings.status is distinct from formers.status
 ),
 
 starts as (
@@ -91,6 +74,25 @@ starts as (
         0 as version
     from marts.investigations
     where started_at is not null
+),
+
+investigation_readings as (
+    select
+        readings.tenant,
+        readings.id,
+        readings.version,
+        readings.state,
+        readings.end_time,
+        readings.observed_at,
+        readings.end_time is not null and formers.end_time is null as is_end,
+        formers.version is null
+        or coalesce(readings.state, '') <> coalesce(formers.state, '') as is_change
+    from staging.investigation_versions as readings
+    left join staging.investigation_versions as formers
+        on
+            readings.tenant = formers.tenant
+            and readings.id = formers.id
+            and readings.version = formers.version + 1
 ),
 
 -- The first reading with an end is the end, at the API's time; other changes are known by our reading only.
@@ -115,10 +117,7 @@ states as (
         on
             readings.tenant = investigations.tenant
             and readings.id = investigations.investigation_id
-    where
-        readings.version = 1
-        or readings.state is distinct from readings.former_state
-        or readings.is_end
+    where readings.is_change or readings.is_end
 ),
 
 events as (
