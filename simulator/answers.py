@@ -112,12 +112,13 @@ def error(
 
 def query_error(message: str) -> Answer:
     """How a query that cannot be read is refused: without a code (as recorded)."""
-    return from_json({"error": {"code": "", "message": message, "details": []}}, 400)
+    text = f"The query specified in the URI is not valid. {message}"
+    return from_json({"error": {"code": "", "message": text, "details": []}}, 400)
 
 
 def front_door(status: int) -> Answer:
     """502 to 504 come from before the service, as HTML."""
-    text = f"<html><head><title>{status} {_FRONT_DOOR[status]}</title></head><body>Azure Front Door</body></html>"
+    text = f"<html><head><title>{status} {_FRONT_DOOR[status]}</title></head><body></body></html>"
     return Answer(status, (text.encode(),), "text/html")
 
 

@@ -39,7 +39,10 @@ def select(snapshot: Snapshot, text: str) -> Sequence[Row]:
     """The rows that the filter lets through, in the snapshot's order; raises `InvalidQueryError`."""
     found = snapshot.selected.get(text)
     if found is None:
-        found = _select(snapshot, parse(text))
+        try:
+            found = _select(snapshot, parse(text))
+        except RecursionError as problem:
+            raise InvalidQueryError("The node count limit of the filter has been exceeded.") from problem
         if len(snapshot.selected) >= _CACHED_FILTERS:
             snapshot.selected.clear()
         snapshot.selected[text] = found
@@ -52,8 +55,6 @@ def parse(text: str) -> ast._Node:
         tree = ODataParser().parse(_one_item_lists(ODataLexer().tokenize(text)))
     except ODataException as problem:
         raise InvalidQueryError(f"Syntax error in '{text}'. {problem}") from problem
-    except RecursionError as problem:
-        raise InvalidQueryError("The node count limit of the filter has been exceeded.") from problem
     if not isinstance(tree, ast._Node):
         raise InvalidQueryError(f"Syntax error in '{text}'.")
     return tree
@@ -79,7 +80,7 @@ def _one_item_lists(tokens: Iterator[Any]) -> Iterator[Any]:
 def _comma_before(token: Any) -> Any:
     comma = type(token)()
     comma.type, comma.value = ",", ","
-    comma.lineno, comma.index, comma.end = token.lineno, token.index, token.index
+    comma.lineno, comma.index = token.lineno, token.index
     return comma
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from simulator.odata import InvalidQueryError
 
 MAX_TOP = 10_000
-_PREFIX = "The query specified in the URI is not valid. "
 _KNOWN = ("$filter", "$top", "$skip")
 _INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -33,28 +32,26 @@ def parse(params: Iterable[tuple[str, str]]) -> ListQuery:
         if not name.startswith("$"):
             continue
         if name not in _KNOWN:
-            raise InvalidQueryError(
-                f"{_PREFIX}Custom query option '{name}' that starts with '$' is not supported."
-            )
+            raise InvalidQueryError(f"Custom query option '{name}' that starts with '$' is not supported.")
         if name in options:
-            raise InvalidQueryError(f"{_PREFIX}Query option '{name}' was specified more than once.")
+            raise InvalidQueryError(f"Query option '{name}' was specified more than once.")
         options[name] = value
     top = _integer("$top", options["$top"]) if "$top" in options else None
     if top is not None and top > MAX_TOP:
         raise InvalidQueryError(
-            f"{_PREFIX}The limit of '{MAX_TOP}' for Top query has been exceeded. "
+            f"The limit of '{MAX_TOP}' for Top query has been exceeded. "
             f"The value from the incoming request is '{top}'."
         )
     skip = _integer("$skip", options["$skip"]) if "$skip" in options else 0
     if options.get("$filter", "x").strip() == "":
-        raise InvalidQueryError(f"{_PREFIX}The value for OData query '$filter' cannot be empty.")
+        raise InvalidQueryError("The value for OData query '$filter' cannot be empty.")
     return ListQuery(options.get("$filter"), top, skip)
 
 
 def _integer(name: str, value: str) -> int:
     if _INTEGER.fullmatch(value) is None:
         raise InvalidQueryError(
-            f"{_PREFIX}Invalid value '{value}' for {name} query option found. "
+            f"Invalid value '{value}' for {name} query option found. "
             f"The {name} query option requires a non-negative integer value."
         )
     return int(value)

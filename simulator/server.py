@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import uvicorn
 
@@ -94,6 +95,10 @@ class Simulator:
     def now(self) -> datetime:
         """The server's time."""
         return self.clock() + self.faults.clock_offset
+
+    def issue_token(self, tenant: Tenant | None = None, **claims: Any) -> str:
+        """A token without asking for one; `claims` replace or add to the usual ones."""
+        return self.tokens.issue(tenant or self.tenants[0], **claims)
 
     def start(self) -> None:
         """Returns once requests are answered. Raises OSError when the port is taken."""
