@@ -1,0 +1,315 @@
+"""The command line: reads argv, shows what happens, and turns errors into one line and an exit code.
+
+The one module that prints (with `progress`) and that handles signals. Everything heavy is imported when it
+is needed, so that `--help` is quick.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.clock import Clock
+from pipelines.errors import DefenderSyncError, ExitCode, StoppedError
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="defender-sync",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help=(
+        "Keeps a DuckDB warehouse in step with Microsoft Defender for Endpoint: machine actions and "
+        "investigations.\n\nConfiguration: .dlt/config.toml, .dlt/secrets.toml, or the environment "
+        "(SYNC__DATA_DIR=…, TENANTS__CONTOSO__CLIENT_SECRET=…). Exit codes: 0 done; 1 unexpected; "
+        "2 configuration or usage; 3 authentication or permission; 4 the API is unavailable or throttles; "
+        "5 done in part; 6 another sync is running; 130, 143 stopped by a signal."
+    ),
+)
+
+TenantOption = Annotated[
+    list[str] | None,
+    typer.Option("--tenant", metavar="NAME", help="Only this tenant of sync.tenants; may be repeated."),
+]
+
+
+class Options:
+    """What holds for every command."""
+
+    debug = False
+
+
+@app.callback()
+def common(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the trace of an error, and debug logs.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+    Options.debug = debug
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
+    )
+    for noisy in ("urllib3", "msal", "filelock", "dlt"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@app.command()
+def sync(
+    tenant: TenantOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make no call and load nothing; show what would be read.")
+    ] = False,
+) -> None:
+    """Bring the warehouse in step with Defender, and publish it.
+
+    The first sync reads 180 days back; each later one reads what is new, reads open rows again, and verifies
+    some of the history. It may be stopped at any moment: the next one goes on where it was.
+    """
+    settings = _settings(tenant)
+    if dry_run:
+        _print_intents(settings)
+        return
+    from pipelines.sync import sync as run_sync
+
+    clock = _stoppable_clock()
+    with _progress(clock) as progress:
+        result = run_sync(settings, clock, progress)
+    for outcome in result.outcomes:
+        if outcome.error is not None and Options.debug:
+            traceback.print_exception(outcome.error)
+    if result.exit_code != ExitCode.DONE:
+        failed = [
+            outcome for outcome in result.outcomes if outcome.error and outcome.run.status != "unavailable"
+        ]
+        _complain(f"{len(failed)} of {len(result.outcomes)} not done; the next sync goes on from here")
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def status(
+    tenant: TenantOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for monitoring.")] = False,
+    max_age: Annotated[
+        str | None,
+        typer.Option("--max-age", metavar="DURATION", help="Exit 1 when any is older: 90s, 30m, 2h, 1d."),
+    ] = None,
+) -> None:
+    """Show how fresh each tenant and resource is, its rows, last run, and the calls left.
+
+    Works while a sync runs.
+    """
+    from pipelines.status import parse_duration, read_status, too_old
+
+    longest = parse_duration(max_age) if max_age else None
+    report = read_status(_settings(tenant), Clock().now())
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _print_status(report)
+    late = too_old(report, longest) if longest is not None else []
+    if late:
+        _complain(f"older than {max_age}: {', '.join(late)}")
+        raise typer.Exit(ExitCode.UNEXPECTED)
+
+
+@app.command()
+def publish() -> None:
+    """Write the published snapshot again, from the warehouse as it is."""
+    from pipelines.data_dir import DataDir
+    from pipelines.errors import WarehouseError
+    from pipelines.publish import publish as write_snapshot
+    from pipelines.warehouse import Warehouse
+
+    settings = _settings(None)
+    data_dir = DataDir(settings.data_dir, settings.sync.published_mode)
+    if not data_dir.warehouse.exists():
+        raise WarehouseError(f"{data_dir.warehouse} does not exist yet: run defender-sync sync first")
+    data_dir.create()
+    with data_dir.locked():
+        warehouse = Warehouse(data_dir.warehouse)
+        try:
+            now = Clock().now()
+            warehouse.create_tables()
+            warehouse.create_views(now)
+            typer.echo(f"published {write_snapshot(warehouse, data_dir, now)}")
+        finally:
+            warehouse.close()
+
+
+@app.command()
+def simulate(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 takes a free one.")
+    ] = 0,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="About how many machine actions 180 days hold.")
+    ] = None,
+) -> None:
+    """Run the simulator of the Defender API as a process of its own, until Ctrl-C."""
+    command = [sys.executable, "-m", "simulator", "--port", str(port)]
+    if rows is not None:
+        command += ["--rows", str(rows)]
+    try:
+        code = subprocess.call(command)  # noqa: S603  our own module, no shell
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The program: every error of ours becomes a line or two on standard error, and its exit code."""
+    try:
+        app(standalone_mode=False)
+        code = int(ExitCode.DONE)
+    except StoppedError as error:
+        _complain(str(error))
+        _leave_at_once(error.exit_code)
+    except DefenderSyncError as error:
+        code = error.exit_code
+        _complain(str(error))
+        _show_trace()
+    except typer.Exit as exit_request:
+        code = exit_request.exit_code
+    except Exception as error:  # noqa: BLE001  the last resort
+        code = _usage_error(error)
+        if code == ExitCode.UNEXPECTED:
+            _complain(f"unexpected {type(error).__name__}: {_first_line(error)}; --debug shows the trace")
+            _show_trace()
+    sys.exit(code)
+
+
+# --- pieces ---------------------------------------------------------------------------------------
+
+
+def _settings(tenants: list[str] | None) -> "Settings":
+    from pipelines.settings import load_settings
+
+    return load_settings(tenants or ())
+
+
+def _stoppable_clock() -> Clock:
+    """A clock whose waits end at SIGTERM and Ctrl-C."""
+    clock = Clock()
+
+    def stop(signal_number: int, _frame: Any) -> None:
+        Stopping.signal_number = signal_number
+        clock.stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return clock
+
+
+class Stopping:
+    """Which signal asked the program to stop."""
+
+    signal_number: int = signal.SIGTERM
+
+
+def _leave_at_once(exit_code: int) -> None:  # noqa: ARG001  the signal that came decides
+    """End without waiting for threads that wait for an answer; the database is safe at any moment."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + Stopping.signal_number)
+
+
+def _progress(clock: Clock) -> Any:
+    from rich.console import Console
+
+    from pipelines.progress import LiveProgress, LogProgress
+
+    console = Console()
+    return LiveProgress(clock, console) if console.is_terminal else LogProgress(clock)
+
+
+def _complain(text: str) -> None:
+    from pipelines.progress import plain
+
+    lines = [plain(line) for line in text.splitlines()]
+    typer.echo("defender-sync: " + "\n  ".join(lines), err=True)
+
+
+def _show_trace() -> None:
+    if Options.debug:
+        traceback.print_exc()
+
+
+def _usage_error(error: Exception) -> int:
+    """Typer's own complaints about argv: shown as it shows them."""
+    if isinstance(error, typer.Abort):
+        return 128 + signal.SIGINT
+    show = getattr(error, "show", None)
+    if show is None:
+        return ExitCode.UNEXPECTED
+    show()
+    return ExitCode.CONFIGURATION
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]
+
+
+def _print_intents(settings: "Settings") -> None:
+    from pipelines.dry_run import intents
+
+    for due in intents(settings, Clock().now()):
+        at_least = "at least " if due.is_first else "about "
+        typer.echo(f"{due.tenant} {due.resource}:")
+        first = " (the first sync; read in parts, oldest first)" if due.is_first else ""
+        typer.echo(f"  window   {due.window}{first}")
+        typer.echo(f"  refresh  {due.open_rows:,} open rows, {due.refresh_calls:,} calls")
+        typer.echo(f"  scrub    {due.scrub or 'nothing to verify yet'}")
+        typer.echo(f"  calls    {at_least}{due.calls:,}")
+    typer.echo("nothing was called, nothing was loaded")
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipelines.progress import plain
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("tenant", "resource", "last success", "rows", "open", "last run", "calls left"):
+        table.add_column(heading, justify="right" if heading in ("rows", "open") else "left")
+    problems = []
+    for tenant, resources in report["tenants"].items():
+        for resource, facts in resources.items():
+            last_run = facts["last_run_status"] or "none yet"
+            left = f"{facts['quota_left_minute']}/min, {facts['quota_left_hour']}/h"
+            rows = "-" if facts["row_count"] is None else f"{facts['row_count']:,}"
+            open_rows = "-" if facts["open_count"] is None else f"{facts['open_count']:,}"
+            cells = (tenant, resource, _age(facts["age_seconds"]), rows, open_rows, last_run, left)
+            table.add_row(*(Text(plain(cell)) for cell in cells))
+            if facts["last_run_error"]:
+                problems.append(f"{tenant} {resource}: {plain(facts['last_run_error'])}")
+            if facts["checks_failed"]:
+                problems.append(f"{tenant} {resource}: {facts['checks_failed']} checks failed")
+    console = Console()
+    console.print(table)
+    for problem in problems:
+        console.print(Text(problem, style="yellow"))
+    if report["running"]:
+        started = report["running"]["started_at"][:19]
+        console.print(Text(f"a sync is running since {started}Z (process {report['running']['pid']})"))
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "never"
+    import pendulum
+
+    return str(pendulum.duration(seconds=int(seconds)).in_words()) + " ago" if seconds >= 1 else "just now"

@@ -1,0 +1,104 @@
+"""The data directory: where everything that a sync writes lies, who may read it, and its lock.
+
+All is its owner's only, but for what is published, which has `sync.published_mode`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipelines.errors import LockedError, WarehouseError
+
+
+class DataDir:
+    """The paths in one data directory; two data directories share nothing."""
+
+    def __init__(self, path: Path, published_mode: str = "0640") -> None:
+        self.path = path
+        self.published_file_mode = int(published_mode, 8)
+
+    @property
+    def warehouse(self) -> Path:
+        """The database. A file named like its schema would make `defender.machine_actions` ambiguous."""
+        return self.path / "warehouse.duckdb"
+
+    @property
+    def working_dir(self) -> Path:
+        """Dlt's working files, of one run."""
+        return self.path / "dlt"
+
+    @property
+    def quota(self) -> Path:
+        """The calls made, by tenant."""
+        return self.path / "quota.sqlite"
+
+    @property
+    def status(self) -> Path:
+        """What `defender-sync status` tells."""
+        return self.path / "status.json"
+
+    @property
+    def snapshots(self) -> Path:
+        """The published snapshots."""
+        return self.path / "snapshots"
+
+    @property
+    def published(self) -> Path:
+        """The link to the latest complete snapshot."""
+        return self.path / "published"
+
+    @property
+    def published_dir_mode(self) -> int:
+        """Whoever may read a published file may enter and list its folder."""
+        return self.published_file_mode | (self.published_file_mode & 0o444) >> 2 | 0o700
+
+    def create(self) -> None:
+        """Make the folder. From here on, files that this process makes are their owner's only."""
+        os.umask(0o077)
+        # Passing through is what a reader of the snapshots needs here; listing is not.
+        pass_through = 0o700 | (self.published_dir_mode & 0o011)
+        try:
+            if not self.path.is_dir():
+                self.path.mkdir(parents=True)
+                self.path.chmod(pass_through)
+        except OSError as error:
+            raise WarehouseError(
+                f"{self.path} cannot be made: {error.strerror}; check sync.data_dir"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock. The system lets go of it when the process ends, however it ends."""
+        lock = FileLock(self.path / "lock", mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise LockedError(
+                f"another sync is running in {self.path}; this one did nothing. Its progress: defender-sync status"
+            ) from None
+        except OSError as error:
+            raise WarehouseError(f"{self.path} cannot be written: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_locked(self) -> bool:
+        """Whether a sync is running."""
+        if not (self.path / "lock").exists():
+            return False
+        try:
+            with self.locked():
+                return False
+        except LockedError:
+            return True
+
+
+def replace_file(path: Path, content: str) -> None:
+    """Write a file in one rename, so that a reader sees the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(content)
+    fresh.replace(path)

@@ -1,0 +1,83 @@
+"""The dlt source: two resources that merge on (tenant, id) into the state tables of schema `defender`.
+
+Pages come from the reader as Arrow, so dlt skips its row-by-row normalizer. dlt keeps no state of ours: how
+far a tenant was read stands in the database, and dlt's working folder is made anew for each run, so that
+nothing in it can be lost, be older or be newer than the database.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.extract import DltResource
+
+from pipelines.records import RESOURCES, Resource
+from pipelines.warehouse import SCHEMA, Warehouse
+
+DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "json": "json"}
+# Rows are unique within one load (see `sync`), so dlt needs not look for duplicates itself.
+MERGE: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
+FREEZE_TYPES: Any = {"data_type": "freeze"}
+
+
+@dlt.source(name="defender")
+def defender(pages: dict[str, Iterable[pa.Table]]) -> Iterator[DltResource]:
+    """Machine actions and investigations; `pages` holds each resource's Arrow tables, by its name."""
+    for name, tables in pages.items():
+        yield defender_resource(RESOURCES[name], tables)
+
+
+def defender_resource(resource: Resource, tables: Iterable[pa.Table]) -> DltResource:
+    """A resource that merges the tables it is given, every column declared."""
+    return dlt.resource(
+        iter(tables),
+        name=resource.name,
+        primary_key=("tenant", "id"),
+        write_disposition=MERGE,
+        columns=_columns(resource),
+        schema_contract=FREEZE_TYPES,
+    )
+
+
+def _columns(resource: Resource) -> Any:
+    kinds = {
+        "tenant": "text",
+        **{column.name: column.kind for column in resource.columns},
+        "additional_properties": "json",
+        "synced_at": "time",
+        "gone_at": "time",
+    }
+    return {
+        name: {"name": name, "data_type": DATA_TYPES[kind], "nullable": name not in ("tenant", "id")}
+        for name, kind in kinds.items()
+    }
+
+
+class Loader:
+    """Loads tables through dlt into the open warehouse, one at a time."""
+
+    def __init__(self, warehouse: Warehouse, working_dir: Path) -> None:
+        self._warehouse = warehouse
+        self._working_dir = working_dir
+        shutil.rmtree(working_dir, ignore_errors=True)
+
+    def load(self, tenant: str, pages: dict[str, Iterable[pa.Table]]) -> None:
+        """Merge the tables of each resource; all of them are in the database when this returns."""
+        pipeline = dlt.pipeline(
+            pipeline_name=f"defender_{tenant}",
+            pipelines_dir=str(self._working_dir),
+            destination=dlt.destinations.duckdb(self._warehouse.connection),
+            dataset_name=SCHEMA,
+        )
+        pipeline.run(defender(pages), loader_file_format="parquet")
+
+    def create_state_tables(self, tenant: str) -> None:
+        """Both state tables with all their columns, empty."""
+        self.load(tenant, {name: [resource.schema.empty_table()] for name, resource in RESOURCES.items()})
+
+    def close(self) -> None:
+        """Leave no working files behind."""
+        shutil.rmtree(self._working_dir, ignore_errors=True)

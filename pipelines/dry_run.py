@@ -1,0 +1,73 @@
+"""What a sync would do, without a call and without a write: windows, refresh, scrub, and the calls expected."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pipelines.data_dir import DataDir
+from pipelines.records import RESOURCES, Resource
+from pipelines.refresh import plan_refresh, scrub_start
+from pipelines.settings import Settings
+from pipelines.warehouse import Warehouse
+from pipelines.windows import Horizon, Window, first_moment
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is due for one resource of one tenant. `calls` is a lower bound where `is_first` is true."""
+
+    tenant: str
+    resource: str
+    is_first: bool
+    window: Window
+    open_rows: int
+    refresh_calls: int
+    scrub: Window | None
+    calls: int
+
+
+def intents(settings: Settings, now: datetime) -> Iterator[Intent]:
+    """What is due now, by tenant and resource. Raises WarehouseError where the database cannot be read."""
+    path = DataDir(settings.data_dir).warehouse
+    warehouse = Warehouse(path, read_only=True) if path.exists() else None
+    try:
+        for tenant in settings.tenants:
+            for name in settings.sync.resources:
+                yield _intent(settings, warehouse, tenant.name, RESOURCES[name], now)
+    finally:
+        if warehouse is not None:
+            warehouse.close()
+
+
+def _intent(
+    settings: Settings, warehouse: Warehouse | None, tenant: str, resource: Resource, now: datetime
+) -> Intent:
+    options = settings.sync
+    lookback = timedelta(minutes=options.lookback_minutes)
+    horizon = Horizon.at(now, lookback)
+    usable = warehouse is not None and warehouse.has_state_tables()
+    progress = warehouse.progress(tenant, resource) if warehouse is not None and usable else None
+    watermark = progress.watermark if progress else None
+    start = first_moment(
+        watermark and min(watermark, now), horizon, lookback, timedelta(days=options.initial_lookback_days)
+    )
+    # The catch-up reads all that lies behind `start`, so what is open there needs no refresh.
+    rows = warehouse.open_rows(tenant, resource, now) if warehouse is not None and usable else []
+    before = [row for row in rows if row.cursor_at is not None and row.cursor_at < start]
+    refresh = plan_refresh(before, options.page_size)
+    settled = Window(horizon.settled_from, min(horizon.settled_to, start))
+    scrub = None
+    if progress is not None and settled.start < settled.end and options.scrub_calls:
+        scrub = Window(scrub_start(progress.scrubbed_until, settled), settled.end)
+    without_time = 0 if resource.cursor_required else 1
+    calls = 1 + without_time + refresh.calls * bool(before) + (options.scrub_calls if scrub else 0)
+    return Intent(
+        tenant,
+        resource.name,
+        watermark is None,
+        Window(start, now),
+        len(before),
+        refresh.calls if before else 0,
+        scrub,
+        calls,
+    )

@@ -1,0 +1,161 @@
+"""What is asked of the API, and what its answers prove. Pure: no I/O.
+
+Owns filters and literals in OData's spelling, the plan of which page to ask next, and the proof that a
+set of pages holds every row.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+# A short page of fewer rows than this is believed to be the last one on the word of earlier runs alone.
+FEW_ROWS = 100
+
+
+def time_literal(moment: datetime) -> str:
+    """An unquoted OData time, UTC, to the microsecond."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def text_literal(text: str) -> str:
+    """A quoted OData string; a quote inside is doubled."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def window_filter(cursor_field: str, start: datetime, end: datetime) -> str:
+    """The rows of the half-open range [start, end): `ge`, never `gt`, as rows share their times."""
+    return f"{cursor_field} ge {time_literal(start)} and {cursor_field} lt {time_literal(end)}"
+
+
+def null_filter(cursor_field: str) -> str:
+    """The rows without a time, which no range holds."""
+    return f"{cursor_field} eq null"
+
+
+def ids_filter(ids: Iterable[str]) -> str:
+    """The rows of these ids."""
+    return " or ".join(f"id eq {text_literal(each)}" for each in ids)
+
+
+@dataclass
+class PageSizes:
+    """What was learnt about the length of an endpoint's pages.
+
+    `asked` is sent as `$top`; `largest_ever` and `largest_now` are the longest page seen in any run and in
+    this one.
+    """
+
+    asked: int
+    largest_ever: int = 0
+    largest_now: int = 0
+
+    def saw(self, rows: int) -> None:
+        """Remember a page of that many rows."""
+        self.largest_now = max(self.largest_now, rows)
+        self.largest_ever = max(self.largest_ever, rows)
+
+    def ends_the_list(self, rows: int, known_rows: int | None = None) -> bool:
+        """Whether a page of that many rows, fewer than asked, must be the last one.
+
+        It must be where the server was seen to give longer pages in this run. Earlier runs count too, as
+        long as little would hide behind a cap that is new since: where the page is quite short, or holds
+        at least the `known_rows` that the warehouse has of that range.
+        """
+        if self.largest_now > rows:
+            return True
+        believed = rows < FEW_ROWS or (known_rows is not None and rows >= known_rows)
+        return believed and self.largest_ever > rows
+
+
+@dataclass
+class PagePlan:
+    """Which positions of a list to ask next, told by the pages that came back.
+
+    One page at first, then 2, then `most_at_once`, as long as pages come back full and the rows expected are
+    not reached. Positions are counted from 0; every position is to be read once.
+    """
+
+    size: int
+    most_at_once: int
+    expected_rows: int | None = None
+    covered: int = 0
+    done: bool = False
+    _width: int = 1
+    _next: int = 0
+    _short: int = 0
+
+    def may_ask(self, in_flight: int) -> bool:
+        """Whether one more page may be asked while that many are under way."""
+        if self.done or in_flight >= self._width:
+            return False
+        if in_flight == 0 or self.expected_rows is None:
+            return True
+        return self._next < max(self.expected_rows, self.covered * 5 // 4)
+
+    def ask(self) -> int:
+        """The `$skip` to ask next."""
+        skip = self._next
+        self._next += self.size
+        return skip
+
+    def answer(self, rows: int, sizes: PageSizes, known_rows: int | None = None) -> bool:
+        """Take the page at `covered`; False when pages asked after it do not start where they should."""
+        short, self._short = self._short, 0
+        self.covered += rows
+        sizes.saw(rows)
+        if rows == 0:
+            self.done = True
+            return True
+        if rows == self.size:
+            self._width = min(self._width * 2, self.most_at_once)
+            return True
+        if short:
+            # Rows behind a short page: the server caps its pages at that length.
+            self.size = short
+        if rows < self.size:
+            if sizes.ends_the_list(rows, known_rows):
+                self.done = True
+                return True
+            self._short = rows
+        self.size = max(self.size, rows)
+        self._ask_again()
+        return False
+
+    def contradicted(self, last_rows: int) -> None:
+        """A page behind the end, which a page of `last_rows` seemed to be, holds rows: plan again there."""
+        self.done = False
+        self.size = last_rows or self.size
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        self._width = 1
+        self._next = self.covered
+
+
+@dataclass
+class Proof:
+    """Whether a settled list was read whole.
+
+    A settled list is a fixed set of N rows. Each of its N positions was read once; so if all N identities
+    differ, every row was read, whatever the order did meanwhile.
+    """
+
+    positions: int = 0
+    pages: int = 0
+    identities: set[Hashable] = field(default_factory=set)
+
+    def add(self, identities: Iterable[Hashable]) -> bool:
+        """Count a page; False when it brought no row that was not there before."""
+        before = len(self.identities)
+        rows = 0
+        for identity in identities:
+            self.identities.add(identity)
+            rows += 1
+        self.positions += rows
+        self.pages += rows > 0
+        return len(self.identities) > before or rows == 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the pages prove that no row was missed; a single page is one answer and needs no proof."""
+        return self.pages <= 1 or len(self.identities) == self.positions

@@ -1,0 +1,71 @@
+"""How many calls each tenant has made of each API, counted on disk for all processes.
+
+Owns the two limits of the service (calls a minute and an hour). It says how long to wait; it never waits.
+"""
+
+import threading
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from pyrate_limiter import Duration, Rate, RateItem, SQLiteBucket
+
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+
+
+class Quota:
+    """The calls of one tenant to one API."""
+
+    def __init__(self, path: Path, name: str, per_minute: int, per_hour: int) -> None:
+        self.per_minute, self.per_hour = per_minute, per_hour
+        self._lock = threading.Lock()
+        self._name = name
+        self._bucket = SQLiteBucket.init_from_file(
+            _binding_rates(per_minute, per_hour), table=f"calls_{name}", db_path=str(path), use_file_lock=True
+        )
+
+    def take(self, now: datetime) -> float:
+        """Count one call made now; or, when the quota is spent, the seconds until one may be made."""
+        stamp = int(now.timestamp() * 1000)
+        with self._lock, self._bucket.lock:
+            self._forget_before(stamp)
+            item = RateItem(self._name, stamp)
+            if self._bucket.put(item):
+                return 0.0
+            wait = self._bucket.waiting(item)
+        return max(int(wait) / 1000, 0.05) if isinstance(wait, int) else 1.0
+
+    def left(self, now: datetime) -> tuple[int, int]:
+        """Calls left in this minute and in this hour."""
+        stamp = int(now.timestamp() * 1000)
+        with self._lock, self._bucket.lock:
+            minute = self._count_since(stamp - MINUTE_MS)
+            hour = self._count_since(stamp - HOUR_MS)
+        return max(self.per_minute - minute, 0), max(self.per_hour - hour, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._bucket.conn.close()
+
+    def _count_since(self, stamp: int) -> int:
+        query = f'SELECT COUNT(*) FROM "{self._bucket.table}" WHERE item_timestamp > ?'  # noqa: S608
+        with closing(self._bucket.conn.execute(query, (stamp,))) as cursor:
+            return int(cursor.fetchone()[0])
+
+    def _forget_before(self, stamp: int) -> None:
+        """Drop calls older than an hour, and calls of a future that a clock set back has made."""
+        query = f'DELETE FROM "{self._bucket.table}" WHERE item_timestamp < ? OR item_timestamp > ?'  # noqa: S608
+        self._bucket.conn.execute(query, (stamp - HOUR_MS, stamp + MINUTE_MS)).close()
+        self._bucket.conn.commit()
+
+
+def _binding_rates(per_minute: int, per_hour: int) -> list[Rate]:
+    """The limits that can be reached; the bucket refuses one that the other makes pointless."""
+    minute, hour = Rate(per_minute, Duration.MINUTE), Rate(per_hour, Duration.HOUR)
+    if per_hour >= per_minute * 60:
+        return [minute]
+    if per_hour <= per_minute:
+        return [hour]
+    return [minute, hour]

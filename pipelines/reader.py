@@ -1,0 +1,240 @@
+"""Reads one list of the API whole: its pages, several at a time, and the proof that no row was missed.
+
+Owns the walk over pages, the splitting of windows that cannot be proven, and nothing of the warehouse.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+
+from pipelines.client import DefenderClient
+from pipelines.odata import PagePlan, PageSizes, Proof, ids_filter, window_filter
+from pipelines.records import BadRecord, DecodedPage, Resource, page_decoder
+from pipelines.windows import CHUNK_ROWS, SHORTEST_WINDOW, Horizon, Window
+
+logger = logging.getLogger(__name__)
+
+MOST_READS_TO_AGREE = 4
+MOST_TRIES_OF_A_SECOND = 3
+MOST_REPLANS = 8
+# A window that turns out to hold more rows than this is cut before it is read.
+TOO_MANY_ROWS = 2 * CHUNK_ROWS
+
+
+class TooManyRowsError(Exception):
+    """The window holds more rows than are to be held in memory at once."""
+
+
+@dataclass
+class Reading:
+    """What came of reading one list. `proven` tells that no row was missed."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    bad_records: list[BadRecord] = field(default_factory=list)
+    identities: set[object] = field(default_factory=set)
+    rows: int = 0
+    pages: int = 0
+    proven: bool = True
+    server_time: datetime | None = None
+    unproven_windows: list[Window] = field(default_factory=list)
+
+    def add(self, other: "Reading") -> None:
+        """Put what another reading brought behind this one; the newest reading of a row is the last."""
+        self.tables += other.tables
+        self.bad_records += other.bad_records
+        self.identities |= other.identities
+        self.rows += other.rows
+        self.pages += other.pages
+        self.proven = self.proven and other.proven
+        self.unproven_windows += other.unproven_windows
+        # The first answer's clock: rows born after it may have been missed by it.
+        self.server_time = self.server_time or other.server_time
+
+
+class ListReader:
+    """Reads lists of one resource of one tenant."""
+
+    def __init__(
+        self, client: DefenderClient, resource: Resource, page_size: int, most_at_once: int, largest_page: int
+    ) -> None:
+        self.client = client
+        self.resource = resource
+        self.sizes = PageSizes(page_size, largest_ever=largest_page)
+        self.pages = 0
+        self.rows = 0
+        self._most_at_once = most_at_once
+        self._decode = page_decoder(resource)
+        self._pool: ThreadPoolExecutor | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator["ListReader"]:
+        """The reader with the threads that fetch its pages."""
+        pool = ThreadPoolExecutor(self._most_at_once, thread_name_prefix="page")
+        self._pool = pool
+        try:
+            yield self
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    # --- lists and windows ---
+
+    def read_ids(self, ids: Sequence[str]) -> Reading:
+        """The rows of these ids, as far as they are there."""
+        return self._read_once(ids_filter(ids), len(ids), None, most_rows=len(ids))
+
+    def read_list(self, filter_text: str) -> Reading:
+        """A list without a time range. One that takes several pages is read until two reads agree."""
+        reading = self._read_once(filter_text, None, None)
+        if reading.pages > 1:
+            reading.proven = self._agrees_with_itself(reading, filter_text)
+        return reading
+
+    def read_window(
+        self,
+        window: Window,
+        horizon: Horizon,
+        expected_rows: int | None = None,
+        known_rows: int | None = None,
+    ) -> Reading:
+        """All rows of a window, proven; else what came, with the windows that could not be proven.
+
+        Raises TooManyRowsError where it should be cut first.
+        """
+        guarded = window.length > SHORTEST_WINDOW
+        reading = self._read_once(self._filter(window), expected_rows, known_rows, guarded=guarded)
+        if self._is_proven(reading, window, horizon):
+            return reading
+        parts = horizon.cut(window)
+        if len(parts) == 1:
+            parts = window.halves()
+        if len(parts) == 1:
+            return self._try_again(reading, window, horizon)
+        logger.info("%s %s cannot be proven whole; reading it in parts", self.resource.name, window)
+        whole = Reading(
+            tables=reading.tables, bad_records=reading.bad_records, server_time=reading.server_time
+        )
+        for part in parts:
+            whole.add(self.read_window(part, horizon))
+        return whole
+
+    def _is_proven(self, reading: Reading, window: Window, horizon: Horizon) -> bool:
+        if reading.pages <= 1 or (reading.proven and horizon.is_settled(window)):
+            return reading.proven
+        if horizon.is_settled(window) or len(horizon.cut(window)) > 1:
+            return False
+        return self._agrees_with_itself(reading, self._filter(window))
+
+    def _agrees_with_itself(self, reading: Reading, filter_text: str) -> bool:
+        """Read an unsettled list until two reads in a row give the same ids; all reads are kept."""
+        before = reading.identities
+        for _ in range(MOST_READS_TO_AGREE - 1):
+            again = self._read_once(filter_text, len(before), None)
+            same = again.proven and again.identities == before
+            before = again.identities
+            reading.tables += again.tables
+            reading.bad_records += again.bad_records
+            reading.identities = reading.identities | again.identities
+            reading.rows = max(reading.rows, again.rows)
+            if same:
+                return True
+        return False
+
+    def _try_again(self, reading: Reading, window: Window, horizon: Horizon) -> Reading:
+        """The shortest window, a few times more; what came is kept also when it stays unproven."""
+        for _ in range(MOST_TRIES_OF_A_SECOND - 1):
+            again = self._read_once(self._filter(window), None, None)
+            proven = self._is_proven(again, window, horizon)
+            reading.add(again)
+            reading.proven = proven
+            if proven:
+                return reading
+        reading.proven = False
+        reading.unproven_windows = [window]
+        return reading
+
+    def _filter(self, window: Window) -> str:
+        return window_filter(self.resource.cursor_field, window.start, window.end)
+
+    # --- pages ---
+
+    def _read_once(
+        self,
+        filter_text: str,
+        expected_rows: int | None,
+        known_rows: int | None,
+        *,
+        guarded: bool = False,
+        most_rows: int | None = None,
+    ) -> Reading:
+        """Walk the pages of one list from the first to the last, or to the most rows that it can have."""
+        plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows)
+        proof = Proof()
+        reading = Reading()
+        in_flight: deque[Future[tuple[DecodedPage, datetime | None]]] = deque()
+        replans = 0
+        while not plan.done and (most_rows is None or plan.covered < most_rows):
+            while plan.may_ask(len(in_flight)):
+                in_flight.append(self._submit(filter_text, plan.ask(), plan.size))
+            page, server_time = in_flight.popleft().result()
+            reading.server_time = reading.server_time or server_time
+            brought_news = self._take(page, reading, proof)
+            if not brought_news:
+                # The same rows again: `$skip` has no effect, or the order turned over. No proof.
+                reading.proven = False
+                break
+            aligned = plan.answer(page.rows, self.sizes, known_rows)
+            if plan.done or not aligned:
+                behind = [future.result()[0] for future in in_flight]
+                in_flight.clear()
+                if plan.done and any(later.rows for later in behind):
+                    plan.contradicted(page.rows)
+                    replans += 1
+                if replans > MOST_REPLANS:
+                    reading.proven = False
+                    break
+            if guarded and not plan.done and plan.covered > 2 * (expected_rows or 0):
+                guarded = False
+                self._refuse_too_many(filter_text)
+        for future in in_flight:
+            future.cancel()
+        reading.proven = reading.proven and proof.holds
+        reading.identities = set(proof.identities)
+        reading.rows = proof.positions
+        return reading
+
+    def _take(self, page: DecodedPage, reading: Reading, proof: Proof) -> bool:
+        brought_news = proof.add(page.identities)
+        if page.rows:
+            reading.pages += 1
+            self.pages += 1
+            self.rows += page.rows
+            reading.tables.append(page.table)
+            reading.bad_records += page.bad_records
+        return brought_news
+
+    def _refuse_too_many(self, filter_text: str) -> None:
+        """One call for a row far behind tells whether the window is too large to be held."""
+        page, _ = self._submit(filter_text, TOO_MANY_ROWS, 1).result()
+        if page.rows:
+            raise TooManyRowsError
+
+    def _submit(self, filter_text: str, skip: int, top: int) -> Future[tuple[DecodedPage, datetime | None]]:
+        if self._pool is None:
+            raise RuntimeError("the reader is not open")
+        return self._pool.submit(self.fetch, filter_text, skip, top)
+
+    def fetch(self, filter_text: str, skip: int, top: int) -> tuple[DecodedPage, datetime | None]:
+        """One page, and the server's clock."""
+        params = {"$filter": filter_text} if filter_text else {}
+        params["$top"] = str(top)
+        if skip:
+            params["$skip"] = str(skip)
+        answer = self.client.get(self.resource.path, params, self._decode)
+        return answer.content, answer.server_time

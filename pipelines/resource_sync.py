@@ -1,0 +1,292 @@
+"""How one sync of one resource of one tenant goes: windows, refresh, scrub; each chunk stored as it is proven.
+
+Decides in which order things are read and what each reading allows to be written. Reading is the reader's,
+writing the writer's.
+"""
+
+import logging
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipelines.clock import Clock
+from pipelines.errors import PartialError, RejectedError
+from pipelines.odata import null_filter
+from pipelines.reader import ListReader, Reading, TooManyRowsError
+from pipelines.records import BadRecord, Resource
+from pipelines.refresh import RefreshPlan, plan_refresh, scrub_start
+from pipelines.settings import SyncSettings
+from pipelines.warehouse import TICK, Changes, RunRow, Warehouse
+from pipelines.windows import Horizon, Window, WindowPlan, first_moment
+
+logger = logging.getLogger(__name__)
+
+# A clock that differs from the server's by less is taken to be right: its times are told in whole seconds.
+SMALLEST_SKEW = timedelta(seconds=2)
+# A scrub asks for fewer known rows than a page holds, so that some unknown ones fit in the same call.
+SCRUB_FILL = 0.95
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What one load stores: rows as they were read, and what the database is told once they are in."""
+
+    tenant: str
+    resource: Resource
+    stamp: datetime
+    tables: tuple[pa.Table, ...]
+    bad_records: tuple[BadRecord, ...] = ()
+    gone_ids: tuple[str, ...] = ()
+    gone_at: datetime | None = None
+    watermark: datetime | None = None
+    scrubbed_until: datetime | None = None
+    largest_page: int = 0
+
+
+class Writer(Protocol):
+    """Stores chunks, one after the other."""
+
+    def submit(self, chunk: Chunk) -> "Future[Changes]":
+        """Store the chunk some time later."""
+
+
+class Observer(Protocol):
+    """Is told how a resource gets on."""
+
+    def reading(self, run: RunRow, what: str, reader: ListReader) -> None:
+        """Something is about to be read."""
+
+    def stored(self, run: RunRow, what: str, rows: int, changes: Changes) -> None:
+        """A chunk is in the warehouse."""
+
+
+class ResourceSync:
+    """One resource of one tenant, in one run."""
+
+    def __init__(
+        self,
+        *,
+        settings: SyncSettings,
+        clock: Clock,
+        warehouse: Warehouse,
+        writer: Writer,
+        reader: ListReader,
+        run: RunRow,
+        observer: Observer,
+    ) -> None:
+        self.reader, self.run_row = reader, run
+        self._settings, self._clock = settings, clock
+        self._warehouse, self._writer, self._observer = warehouse, writer, observer
+        self._resource = reader.resource
+        self._lookback = timedelta(minutes=settings.lookback_minutes)
+        self._horizon = Horizon.at(run.started_at, self._lookback)
+        self._knows_server_time = False
+        self._pending: tuple[Future[Changes], str, int] | None = None
+        self._unproven: list[Window] = []
+        self._first_stamp = warehouse.read_stamp(run.tenant, self._resource, clock.now())
+        self._last_stamp = self._first_stamp - TICK
+
+    def run(self) -> None:
+        """Read all that is due. Raises PartialError where a window could not be proven whole."""
+        with self.reader.opened():
+            caught_up_from = self._catch_up()
+            self._read_timeless()
+            self._wait_for_pending()
+            self._refresh()
+            self._scrub(caught_up_from)
+            self._wait_for_pending()
+        if self._unproven:
+            names = ", ".join(str(window) for window in self._unproven[:3])
+            more = f" and {len(self._unproven) - 3} more" if len(self._unproven) > 3 else ""
+            raise PartialError(
+                f"{self._resource.name}: rows of {names}{more} kept moving while they were read; what came is "
+                "kept, and the next sync reads them again"
+            )
+
+    # --- new rows ---
+
+    def _catch_up(self) -> datetime:
+        """Read window by window from behind the watermark to the run's start; where it began."""
+        kept = self._warehouse.progress(self.run_row.tenant, self._resource).watermark
+        if kept is not None and kept > self._horizon.run_start:
+            self._ask_server_time()
+        start = first_moment(
+            kept and min(kept, self._horizon.run_start),
+            self._horizon,
+            self._lookback,
+            timedelta(days=self._settings.initial_lookback_days),
+        )
+        plan = WindowPlan(start, self._horizon.run_start)
+        self.run_row.window_start = start
+        contiguous = True
+        while (window := plan.next()) is not None:
+            expected_rows = plan.expected_rows(window)
+            if expected_rows is not None and expected_rows > self.reader.sizes.asked:
+                # Several pages: only a settled part of it can be proven in one reading.
+                window = self._horizon.cut(window)[0]
+            self._observer.reading(self.run_row, str(window), self.reader)
+            try:
+                reading = self.reader.read_window(window, self._horizon, plan.expected_rows(window))
+            except TooManyRowsError:
+                plan.was_too_large(window)
+                continue
+            self._learn_server_time(reading.server_time)
+            plan.end = self._horizon.run_start
+            contiguous = contiguous and reading.proven
+            reached = min(window.end, reading.server_time or window.end)
+            moves = contiguous and (kept is None or reached > kept or kept > self._horizon.run_start)
+            self._store(reading, str(window), watermark=reached if moves else None)
+            self.run_row.window_end = window.end
+            plan.was_read(window, reading.rows)
+        return start
+
+    def _ask_server_time(self) -> None:
+        """The watermark lies in our clock's future: ask the server for the time before windows are made."""
+        _, server_time = self.reader.fetch("", 0, 1)
+        self._learn_server_time(server_time)
+
+    def _learn_server_time(self, server_time: datetime | None) -> None:
+        """From the first answer, move the run's start to the server's clock where the two differ."""
+        if self._knows_server_time or server_time is None:
+            return
+        self._knows_server_time = True
+        skew = server_time - self._clock.now()
+        if abs(skew) < SMALLEST_SKEW:
+            return
+        logger.warning(
+            "tenant %s: this machine's clock is %.0f s %s the server's; going by the server's",
+            self.run_row.tenant,
+            abs(skew).total_seconds(),
+            "behind" if skew > timedelta(0) else "ahead of",
+        )
+        self._horizon = Horizon.at(self.run_row.started_at + skew, self._lookback)
+
+    def _read_timeless(self) -> None:
+        """The rows that no window holds, as they have no time yet."""
+        if self._resource.cursor_required:
+            return
+        self._observer.reading(self.run_row, "without a start", self.reader)
+        try:
+            reading = self.reader.read_list(null_filter(self._resource.cursor_field))
+        except RejectedError as error:
+            logger.info("%s", error)
+            return
+        if reading.rows:
+            self._store(reading, "without a start")
+
+    # --- rows that may have changed ---
+
+    def _refresh(self) -> None:
+        """Read again the open rows that this run has not read."""
+        rows = self._warehouse.open_rows(self.run_row.tenant, self._resource, self._first_stamp)
+        if not rows:
+            return
+        plan = plan_refresh(rows, self.reader.sizes.asked)
+        what = f"{len(rows)} open"
+        self._observer.reading(self.run_row, what, self.reader)
+        whole, gone = self._read_batches(plan)
+        if plan.window is not None:
+            reading = self._read_in_parts(plan.window, plan.window_rows)
+            if reading.proven:
+                gone += [each for each in plan.window_ids if each not in reading.identities]
+            whole.add(reading)
+        self._store(whole, what, gone_ids=tuple(gone))
+
+    def _read_batches(self, plan: RefreshPlan) -> tuple[Reading, list[str]]:
+        """The rows asked for by id, and the ids that are no longer there."""
+        whole, gone = Reading(), []
+        for batch in plan.id_batches:
+            reading = self._read_ids(batch)
+            if reading.proven:
+                gone += [each for each in batch if each not in reading.identities]
+            whole.add(reading)
+        return whole, gone
+
+    def _read_ids(self, ids: tuple[str, ...]) -> Reading:
+        """The rows of these ids; where the API refuses the filter, in smaller parts."""
+        try:
+            return self.reader.read_ids(ids)
+        except RejectedError as error:
+            if len(ids) == 1:
+                logger.warning("cannot read one row again: %s", error)
+                return Reading(proven=False)
+            middle = len(ids) // 2
+            first = self._read_ids(ids[:middle])
+            first.add(self._read_ids(ids[middle:]))
+            return first
+
+    def _read_in_parts(self, window: Window, expected_rows: int) -> Reading:
+        try:
+            return self.reader.read_window(window, self._horizon, expected_rows)
+        except TooManyRowsError:
+            whole = Reading()
+            for part in window.halves():
+                whole.add(self._read_in_parts(part, expected_rows // 2))
+            return whole
+
+    # --- settled history ---
+
+    def _scrub(self, caught_up_from: datetime) -> None:
+        """Read some settled history again, oldest first, round and round, and store what differs."""
+        settled = Window(self._horizon.settled_from, min(self._horizon.settled_to, caught_up_from))
+        if settled.length <= timedelta(0):
+            return
+        progress = self._warehouse.progress(self.run_row.tenant, self._resource)
+        begin = start = scrub_start(progress.scrubbed_until, settled)
+        end = settled.end
+        last_call = self.reader.client.counts.calls + self._settings.scrub_calls
+        while start < end and self.reader.client.counts.calls < last_call:
+            window, known_rows = self._warehouse.scrub_window(
+                self.run_row.tenant, self._resource, start, end, round(self.reader.sizes.asked * SCRUB_FILL)
+            )
+            what = f"scrub {window}"
+            self._observer.reading(self.run_row, what, self.reader)
+            reading = self.reader.read_window(window, self._horizon, known_rows, known_rows)
+            start = window.end
+            done = start >= settled.end
+            self._store(reading, what, scrubbed_until=settled.start if done else start)
+            if done and begin > settled.start:
+                start, end = settled.start, begin
+
+    # --- storing ---
+
+    def _store(
+        self,
+        reading: Reading,
+        what: str,
+        *,
+        gone_ids: tuple[str, ...] = (),
+        watermark: datetime | None = None,
+        scrubbed_until: datetime | None = None,
+    ) -> None:
+        """Hand a chunk to the writer, and go on reading while it is stored; one at a time is under way."""
+        self._wait_for_pending()
+        self._unproven += reading.unproven_windows
+        self._last_stamp = max(self._clock.now(), self._last_stamp + TICK)
+        chunk = Chunk(
+            tenant=self.run_row.tenant,
+            resource=self._resource,
+            stamp=self._last_stamp,
+            tables=tuple(reading.tables),
+            bad_records=tuple(reading.bad_records),
+            gone_ids=gone_ids,
+            gone_at=self._last_stamp if gone_ids else None,
+            watermark=watermark,
+            scrubbed_until=scrubbed_until,
+            largest_page=self.reader.sizes.largest_ever,
+        )
+        self.run_row.rows_quarantined += len({bad.record_hash for bad in reading.bad_records})
+        self._pending = (self._writer.submit(chunk), what, reading.rows)
+
+    def _wait_for_pending(self) -> None:
+        if self._pending is None:
+            return
+        future, what, rows = self._pending
+        self._pending = None
+        changes = future.result()
+        self.run_row.rows_new += changes.rows_new
+        self.run_row.rows_changed += changes.rows_changed
+        self._observer.stored(self.run_row, what, rows, changes)

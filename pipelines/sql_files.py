@@ -1,0 +1,69 @@
+"""The files under sql/: where they are, and the order in which they are run.
+
+A file holds one relation and is named after it. It may refer to relations of its own layer and of those
+before it; the order is found from these references.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+SQL_DIR = Path(__file__).resolve().parent.parent / "sql"
+VIEW_LAYERS = ("staging", "marts")
+REFERENCE = re.compile(r"\b(staging|marts)\.([a-z_]+)\b")
+SEVERITY = re.compile(r"^-- Severity: (\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A query that finds nothing when all is well; a `warning` does not make a check fail."""
+
+    name: str
+    query: str
+    severity: str
+
+
+def table_statements() -> list[str]:
+    """The tables that dlt does not make."""
+    return [path.read_text() for path in sorted((SQL_DIR / "tables").glob("*.sql"))]
+
+
+def view_statements() -> list[str]:
+    """Every view with its comments, each after those that it reads."""
+    files = {
+        (layer, path.stem): path.read_text()
+        for layer in VIEW_LAYERS
+        for path in (SQL_DIR / layer).glob("*.sql")
+    }
+    graph = {
+        name: {
+            (match[1], match[2])
+            for match in REFERENCE.finditer(text)
+            if (match[1], match[2]) in files and (match[1], match[2]) != name
+        }
+        for name, text in sorted(files.items())
+    }
+    return [files[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def views_hash() -> str:
+    """What changes when any view does."""
+    return hashlib.sha256("\n".join(view_statements()).encode()).hexdigest()
+
+
+def mart_names() -> list[str]:
+    """The marts, by name."""
+    return sorted(path.stem for path in (SQL_DIR / "marts").glob("*.sql"))
+
+
+def checks() -> list[Check]:
+    """The checks, by name."""
+    return [_check(path) for path in sorted((SQL_DIR / "checks").glob("*.sql"))]
+
+
+def _check(path: Path) -> Check:
+    text = path.read_text()
+    severity = SEVERITY.search(text)
+    return Check(path.stem, text.strip().rstrip(";"), severity[1].lower() if severity else "error")

@@ -1,0 +1,143 @@
+"""`status.json`: what `defender-sync status` tells, also while a sync holds the database.
+
+Written by the sync, each time in one rename; read by anybody who may. Ages are worked out by the reader.
+"""
+
+import json
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+import pendulum
+
+from pipelines.data_dir import DataDir, replace_file
+from pipelines.errors import ConfigurationError, WarehouseError
+from pipelines.quota import Quota
+from pipelines.settings import Settings
+from pipelines.warehouse import Warehouse
+
+FORMAT = 1
+FIELDS = (
+    "last_success_at",
+    "watermark",
+    "known_since",
+    "row_count",
+    "open_count",
+    "gone_count",
+    "quarantined_count",
+    "checks_failed",
+    "last_run_id",
+    "last_run_status",
+    "last_run_started_at",
+    "last_run_finished_at",
+    "last_run_error",
+)
+
+
+def note_start(data_dir: DataDir, run_id: str, started_at: datetime) -> None:
+    """Write that a run has begun, beside what was known before."""
+    document = _load(data_dir)
+    document["running"] = {"run_id": run_id, "pid": os.getpid(), "started_at": started_at.isoformat()}
+    _save(data_dir, document)
+
+
+def note_end(data_dir: DataDir, warehouse: Warehouse, now: datetime) -> None:
+    """Write how things stand at the end of a run."""
+    cursor = warehouse.cursor()
+    rows = cursor.execute(
+        f"select tenant, resource, {', '.join(FIELDS)} from marts.sync_freshness order by all"
+    ).fetchall()
+    cursor.close()
+    tenants: dict[str, dict[str, Any]] = {}
+    for tenant, resource, *values in rows:
+        tenants.setdefault(tenant, {})[resource] = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in zip(FIELDS, values, strict=True)
+        }
+    _save(data_dir, {"format": FORMAT, "written_at": now.isoformat(), "running": None, "tenants": tenants})
+
+
+def read_status(settings: Settings, now: datetime) -> dict[str, Any]:
+    """How each configured tenant and resource stands: the file's facts, ages in seconds, and quota left."""
+    data_dir = DataDir(settings.data_dir)
+    document = _load(data_dir)
+    running = document["running"] if data_dir.is_locked() else None
+    tenants: dict[str, Any] = {}
+    for tenant in settings.tenants:
+        known = document["tenants"].get(tenant.name, {})
+        tenants[tenant.name] = {
+            name: _resource_status(settings, data_dir, tenant.name, name, known.get(name, {}), now)
+            for name in settings.sync.resources
+        }
+    return {
+        "format": FORMAT,
+        "as_of": now.isoformat(),
+        "data_dir": str(settings.data_dir),
+        "running": running,
+        "tenants": tenants,
+    }
+
+
+def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
+    """The tenants and resources whose last success is further back, or that have none."""
+    late = []
+    for tenant, resources in report["tenants"].items():
+        for resource, facts in resources.items():
+            if facts["last_run_status"] == "unavailable":
+                continue
+            if facts["age_seconds"] is None or facts["age_seconds"] > longest.total_seconds():
+                late.append(f"{tenant}.{resource}")
+    return late
+
+
+def _resource_status(
+    settings: Settings, data_dir: DataDir, tenant: str, resource: str, known: dict[str, Any], now: datetime
+) -> dict[str, Any]:
+    facts = {name: known.get(name) for name in FIELDS}
+    last = facts["last_success_at"]
+    age = (now - _time(last)).total_seconds() if last else None
+    minute, hour = _quota_left(settings, data_dir, tenant, resource, now)
+    return {**facts, "age_seconds": age, "quota_left_minute": minute, "quota_left_hour": hour}
+
+
+def _quota_left(
+    settings: Settings, data_dir: DataDir, tenant: str, resource: str, now: datetime
+) -> tuple[int, int]:
+    limits = settings.sync.requests_per_minute, settings.sync.requests_per_hour
+    if not data_dir.quota.exists():
+        return limits
+    quota = Quota(data_dir.quota, f"{tenant}__{resource}", *limits)
+    try:
+        return quota.left(now)
+    finally:
+        quota.close()
+
+
+def _time(text: str) -> datetime:
+    return pendulum.instance(datetime.fromisoformat(text)).in_timezone("UTC")
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90s`, `15m`, `2h` or `1d`."""
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdigit():
+        raise ConfigurationError(f"--max-age {text}: write a number and s, m, h or d, such as 30m")
+    return timedelta(**{units[unit]: int(number)})
+
+
+def _load(data_dir: DataDir) -> dict[str, Any]:
+    empty: dict[str, Any] = {"format": FORMAT, "running": None, "tenants": {}}
+    try:
+        document = json.loads(data_dir.status.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return empty
+    except PermissionError as error:
+        raise WarehouseError(f"{data_dir.status} cannot be read: it is its owner's only") from error
+    except (OSError, ValueError):
+        return empty
+    return {**empty, **document} if isinstance(document, dict) else empty
+
+
+def _save(data_dir: DataDir, document: dict[str, Any]) -> None:
+    replace_file(data_dir.status, json.dumps(document, indent=2) + "\n")

@@ -1,0 +1,79 @@
+"""Stores chunks: removes duplicates, finds what differs, lets dlt merge it, and commits the rest.
+
+One thread does all of it, for all tenants: their pipelines share one staging dataset, and dlt acts on
+signals only in the main thread, which must stay free to stop the run.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pyarrow as pa
+
+from pipelines.defender import Loader
+from pipelines.resource_sync import Chunk
+from pipelines.warehouse import Changes, Warehouse
+
+
+class ChunkWriter:
+    """The one writer of a run."""
+
+    def __init__(self, warehouse: Warehouse, loader: Loader) -> None:
+        self._warehouse = warehouse
+        self._loader = loader
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+
+    def prepare(self, tenant: str) -> "Future[None]":
+        """Make sure that all state tables exist."""
+        return self._thread.submit(self._loader.create_state_tables, tenant)
+
+    def submit(self, chunk: Chunk) -> "Future[Changes]":
+        """Store the chunk after those submitted before."""
+        return self._thread.submit(self._store, chunk)
+
+    def close(self, *, wait: bool) -> None:
+        """Take no more chunks."""
+        self._thread.shutdown(wait=wait, cancel_futures=True)
+
+    def _store(self, chunk: Chunk) -> Changes:
+        incoming = _incoming(chunk)
+        changes = Changes(incoming, 0)
+        if incoming.num_rows:
+            changes = self._warehouse.changes(chunk.tenant, chunk.resource, incoming)
+        if changes.table.num_rows:
+            self._loader.load(chunk.tenant, {chunk.resource.name: [changes.table]})
+        self._warehouse.commit(
+            chunk.tenant,
+            chunk.resource,
+            stamp=chunk.stamp,
+            ids=incoming.select(["id"]),
+            changed_ids=changes.table.select(["id"]),
+            bad_records=chunk.bad_records,
+            gone_ids=chunk.gone_ids,
+            gone_at=chunk.gone_at,
+            watermark=chunk.watermark,
+            scrubbed_until=chunk.scrubbed_until,
+            largest_page=chunk.largest_page,
+        )
+        return changes
+
+
+def _incoming(chunk: Chunk) -> pa.Table:
+    """The chunk's rows, each id once, in the state table's columns."""
+    schema = chunk.resource.schema
+    if not chunk.tables:
+        return schema.empty_table()
+    rows = _newest_readings(pa.concat_tables(chunk.tables))
+    count = rows.num_rows
+    added = {
+        "tenant": pa.array([chunk.tenant] * count, pa.string()),
+        "synced_at": pa.array([chunk.stamp] * count, schema.field("synced_at").type),
+        "gone_at": pa.nulls(count, schema.field("gone_at").type),
+    }
+    columns = [added[name] if name in added else rows[name] for name in schema.names]
+    return pa.table(columns, schema=schema)
+
+
+def _newest_readings(rows: pa.Table) -> pa.Table:
+    """Each id once, as it was read last."""
+    numbered = pa.table({"id": rows["id"], "position": pa.array(range(rows.num_rows), pa.int64())})
+    last = numbered.group_by("id").aggregate([("position", "max")])["position_max"]
+    return rows if len(last) == rows.num_rows else rows.take(last.sort())

@@ -1,0 +1,273 @@
+"""One run over all tenants: lock, warehouse, a thread for each tenant, one writer, checks, publish.
+
+Tenants are read side by side and loaded one at a time; each, and each of its resources, fails alone.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from pipelines import status
+from pipelines.auth import TokenProvider, token_provider
+from pipelines.client import DefenderClient, Patience
+from pipelines.clock import Clock
+from pipelines.data_dir import DataDir
+from pipelines.errors import (
+    DefenderSyncError,
+    ExitCode,
+    NotOfferedError,
+    PartialError,
+    StoppedError,
+)
+from pipelines.local_simulator import simulated_tenants
+from pipelines.publish import publish
+from pipelines.quota import Quota
+from pipelines.reader import ListReader
+from pipelines.records import RESOURCES
+from pipelines.resource_sync import Observer, ResourceSync
+from pipelines.settings import Settings, TenantSettings
+from pipelines.warehouse import RunRow, Warehouse
+
+logger = logging.getLogger(__name__)
+
+# How long a stopped run waits for its threads before it leaves them: in all, it ends within 5 s.
+STOP_GRACE_SECONDS = 2.5
+# Which code tells more, when everything failed and not for one reason.
+TELLING_CODES = (ExitCode.AUTHENTICATION, ExitCode.UNAVAILABLE, ExitCode.CONFIGURATION, ExitCode.PARTIAL)
+
+
+class RunObserver(Observer, Protocol):
+    """Is told how a run gets on."""
+
+    def begun(self, run: RunRow) -> None:
+        """A resource's turn has come."""
+
+    def finished(self, run: RunRow) -> None:
+        """A resource is done, for better or worse."""
+
+    def check_failed(self, tenant: str, resource: str, check: str, severity: str, rows: int) -> None:
+        """A check found rows."""
+
+    def published(self, snapshot: str) -> None:
+        """A snapshot is out."""
+
+
+@dataclass
+class Outcome:
+    """What became of one resource of one tenant."""
+
+    run: RunRow
+    error: Exception | None = None
+
+
+@dataclass
+class RunResult:
+    """What became of a run."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all is done; one reason's own code when all failed for it; 5 when some succeeded."""
+        codes = [_exit_code(outcome.error) for outcome in self.outcomes]
+        failures = {code for code in codes if code != ExitCode.DONE}
+        if not failures:
+            return ExitCode.DONE
+        some_succeeded = any(outcome.run.status == "succeeded" for outcome in self.outcomes)
+        if some_succeeded or ExitCode.PARTIAL in failures:
+            return ExitCode.PARTIAL
+        if len(failures) == 1:
+            return failures.pop()
+        return next((code for code in TELLING_CODES if code in failures), ExitCode.UNEXPECTED)
+
+
+def _exit_code(error: Exception | None) -> int:
+    if error is None:
+        return ExitCode.DONE
+    return error.exit_code if isinstance(error, DefenderSyncError) else ExitCode.UNEXPECTED
+
+
+def sync(settings: Settings, clock: Clock, observer: RunObserver) -> RunResult:
+    """Bring the warehouse in step with every tenant of `settings`, and publish it.
+
+    Raises LockedError where another sync runs, WarehouseError where the database or the disk fails,
+    StoppedError where `clock.stopping` was set; what failed for one tenant is in the result.
+    """
+    data_dir = DataDir(settings.data_dir, settings.sync.published_mode)
+    data_dir.create()
+    with data_dir.locked(), simulated_tenants(settings) as reachable, _opened(data_dir) as warehouse:
+        return _Run(reachable, data_dir, warehouse, clock, observer).run()
+
+
+@contextmanager
+def _opened(data_dir: DataDir) -> Iterator[Warehouse]:
+    warehouse = Warehouse(data_dir.warehouse)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()
+
+
+class _Run:
+    """The parts of one run, and what they share."""
+
+    def __init__(
+        self, settings: Settings, data_dir: DataDir, warehouse: Warehouse, clock: Clock, observer: RunObserver
+    ) -> None:
+        # dlt takes a second to import: only now, when there is something to load into.
+        from pipelines.defender import Loader
+        from pipelines.storing import ChunkWriter
+
+        self._settings, self._data_dir = settings, data_dir
+        self._warehouse, self._clock, self._observer = warehouse, clock, observer
+        self._started_at = clock.now()
+        self._run_id = f"{self._started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        self._loader = Loader(warehouse, data_dir.working_dir)
+        self._writer = ChunkWriter(warehouse, self._loader)
+        self._result = RunResult()
+
+    def run(self) -> RunResult:
+        """The whole run."""
+        self._prepare()
+        status.note_start(self._data_dir, self._run_id, self._started_at)
+        self._sync_tenants()
+        self._writer.close(wait=True)
+        self._loader.close()
+        self._check()
+        self._warehouse.forget_runs(self._started_at - timedelta(days=self._settings.sync.run_log_days))
+        status.note_end(self._data_dir, self._warehouse, self._clock.now())
+        snapshot = publish(self._warehouse, self._data_dir, self._clock.now())
+        self._observer.published(str(snapshot))
+        return self._result
+
+    def _prepare(self) -> None:
+        """Tables, views, and the versions that a killed run left out."""
+        if not self._warehouse.has_state_tables():
+            self._writer.prepare(self._settings.tenants[0].name).result()
+        self._warehouse.create_tables()
+        self._warehouse.create_views(self._clock.now())
+        for tenant in self._settings.tenants:
+            for name in self._settings.sync.resources:
+                self._warehouse.add_missing_versions(tenant.name, RESOURCES[name])
+
+    # --- tenants ---
+
+    def _sync_tenants(self) -> None:
+        """All tenants at once; the main thread only waits, so that a signal finds it free."""
+        tenants = self._settings.tenants
+        pool = ThreadPoolExecutor(len(tenants), thread_name_prefix="tenant")
+        futures = [pool.submit(self._sync_tenant, tenant) for tenant in tenants]
+        pending: set[Future[None]] = set(futures)
+        while pending and not self._clock.stopping.is_set():
+            _, pending = wait_for(pending, timeout=0.2)
+        if self._clock.stopping.is_set():
+            self._stop(pool, futures)
+        pool.shutdown()
+        for future in futures:
+            future.result()
+
+    def _stop(self, pool: ThreadPoolExecutor, futures: Sequence[Future[None]]) -> None:
+        """Log the run as stopped, and leave; a load that is under way is rolled back by the database."""
+        pool.shutdown(wait=False, cancel_futures=True)
+        self._writer.close(wait=False)
+        wait_for(futures, timeout=STOP_GRACE_SECONDS)
+        for outcome in self._result.outcomes:
+            if outcome.run.finished_at is None:
+                outcome.run.finished_at = self._clock.now()
+                outcome.run.error = "stopped by a signal"
+                self._warehouse.save_run(outcome.run)
+        raise StoppedError
+
+    def _sync_tenant(self, tenant: TenantSettings) -> None:
+        """Both resources of a tenant, one after the other: they share its sign-in and its patience."""
+        tokens = token_provider(tenant, self._clock)
+        patience = Patience(self._settings.sync.max_wait_minutes * 60, tenant.name)
+        for name in self._settings.sync.resources:
+            outcome = Outcome(
+                RunRow(self._run_id, tenant.name, name, "sync", max(self._clock.now(), self._started_at))
+            )
+            self._result.outcomes.append(outcome)
+            self._warehouse.save_run(outcome.run)
+            self._observer.begun(outcome.run)
+            try:
+                self._sync_resource(tenant, tokens, patience, outcome.run)
+                outcome.run.status = "succeeded"
+            except StoppedError:
+                return
+            except Exception as error:  # noqa: BLE001  each resource fails alone, whatever the reason
+                self._note_failure(outcome, error)
+            outcome.run.finished_at = self._clock.now()
+            self._warehouse.save_run(outcome.run)
+            self._observer.finished(outcome.run)
+
+    def _sync_resource(
+        self, tenant: TenantSettings, tokens: TokenProvider, patience: Patience, run: RunRow
+    ) -> None:
+        sync_settings, resource = self._settings.sync, RESOURCES[run.resource]
+        quota = Quota(
+            self._data_dir.quota,
+            f"{tenant.name}__{resource.name}",
+            sync_settings.requests_per_minute,
+            sync_settings.requests_per_hour,
+        )
+        client = DefenderClient(tenant, tokens, quota, self._clock, patience)
+        reader = ListReader(
+            client,
+            resource,
+            sync_settings.page_size,
+            sync_settings.max_concurrent_requests,
+            self._warehouse.progress(tenant.name, resource).largest_page,
+        )
+        try:
+            ResourceSync(
+                settings=sync_settings,
+                clock=self._clock,
+                warehouse=self._warehouse,
+                writer=self._writer,
+                reader=reader,
+                run=run,
+                observer=self._observer,
+            ).run()
+        finally:
+            run.calls, run.retries = client.counts.calls, client.counts.retries
+            run.waited_seconds = round(client.counts.waited_seconds, 3)
+            run.rows_read = reader.rows
+            client.close()
+            quota.close()
+
+    def _note_failure(self, outcome: Outcome, error: Exception) -> None:
+        if isinstance(error, NotOfferedError):
+            outcome.run.status = "unavailable"
+        else:
+            outcome.run.status = "partial" if isinstance(error, PartialError) else "failed"
+        outcome.error = error
+        outcome.run.error = describe(error)
+        logger.debug("tenant %s, %s failed", outcome.run.tenant, outcome.run.resource, exc_info=error)
+
+    # --- afterwards ---
+
+    def _check(self) -> None:
+        """Run the checks, and write what they found into the run log."""
+        failed: dict[tuple[str, str], int] = {}
+        for tenant, resource, check, severity, rows in self._warehouse.failed_checks():
+            self._observer.check_failed(tenant, resource, check, severity, rows)
+            if severity == "error":
+                failed[tenant, resource] = failed.get((tenant, resource), 0) + 1
+        for outcome in self._result.outcomes:
+            outcome.run.checks_failed = failed.get((outcome.run.tenant, outcome.run.resource), 0)
+            if outcome.run.checks_failed:
+                self._warehouse.save_run(outcome.run)
+
+
+def describe(error: BaseException) -> str:
+    """An error in a line: its own words where it is one of ours, else its kind and first line."""
+    if isinstance(error, DefenderSyncError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"unexpected {type(error).__name__}" + (f": {lines[0][:300]}" if lines else "")

@@ -1,0 +1,431 @@
+"""The DuckDB warehouse: the one module that opens it, and all statements on its state tables.
+
+The database is the authority on how far each tenant was read. Rows of the state tables are merged by dlt
+(see `defender`); everything else is written here, a chunk's versions, quarantine and watermark in one
+transaction after its rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines import sql_files
+from pipelines.errors import WarehouseError
+from pipelines.records import RESOURCES, BadRecord, Resource
+from pipelines.refresh import OpenRow
+from pipelines.windows import Window
+
+SCHEMA = "defender"
+SCHEMA_VERSION = 1
+TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the row of `watermarks` says."""
+
+    watermark: datetime | None = None
+    largest_page: int = 0
+    scrubbed_until: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The rows of a chunk that are new or differ from what the warehouse has."""
+
+    table: pa.Table
+    rows_new: int
+
+    @property
+    def rows_changed(self) -> int:
+        """Rows that were there and differ."""
+        return int(self.table.num_rows) - self.rows_new
+
+
+@dataclass
+class RunRow:
+    """A row of `sync_runs`; a run that never comes to write its end stays `stopped`."""
+
+    run_id: str
+    tenant: str
+    resource: str
+    command: str
+    started_at: datetime
+    status: str = "stopped"
+    finished_at: datetime | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    calls: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+    rows_read: int = 0
+    rows_new: int = 0
+    rows_changed: int = 0
+    rows_quarantined: int = 0
+    checks_failed: int = 0
+    error: str | None = None
+
+
+class Warehouse:
+    """One open database. Each thread takes a cursor of its own from it."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.connection = _connect(path, read_only)
+
+    def close(self) -> None:
+        """Close the file, its write-ahead log folded in."""
+        self.connection.close()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of the calling thread's own."""
+        return self.connection.cursor()
+
+    @contextmanager
+    def transaction(self) -> Any:
+        """All or nothing."""
+        cursor = self.cursor()
+        cursor.execute("begin")
+        try:
+            yield cursor
+        except BaseException:
+            cursor.execute("rollback")
+            raise
+        else:
+            cursor.execute("commit")
+        finally:
+            cursor.close()
+
+    # --- tables and views ---
+
+    def has_state_tables(self) -> bool:
+        """Whether dlt has made the state tables."""
+        query = "select count(*) from duckdb_tables() where schema_name = ? and table_name in (?, ?)"
+        return bool(self._one(query, [SCHEMA, *RESOURCES])[0] == len(RESOURCES))
+
+    def create_tables(self) -> None:
+        """The tables that dlt does not make, and the versions beside the state tables that it made."""
+        for schema in (SCHEMA, *sql_files.VIEW_LAYERS):
+            self.connection.execute(f"create schema if not exists {schema}")
+        for statement in sql_files.table_statements():
+            self.connection.execute(statement)
+        for resource in RESOURCES.values():
+            self.connection.execute(
+                f"create table if not exists {SCHEMA}.{resource.versions_table} as "
+                f"select tenant, id, 1::integer as version, {', '.join(resource.api_columns)}, "
+                f"synced_at as observed_at from {SCHEMA}.{resource.name} limit 0"
+            )
+
+    def create_views(self, now: datetime) -> None:
+        """Views and marts, when the files differ from those that made the present ones."""
+        wanted = sql_files.views_hash()
+        row = self.connection.execute(
+            f"select views_hash from {SCHEMA}.schema_versions order by applied_at desc limit 1"
+        ).fetchone()
+        if row and row[0] == wanted:
+            return
+        with self.transaction() as cursor:
+            for layer in reversed(sql_files.VIEW_LAYERS):
+                cursor.execute(f"drop schema if exists {layer} cascade")
+            for layer in sql_files.VIEW_LAYERS:
+                cursor.execute(f"create schema {layer}")
+            for statement in sql_files.view_statements():
+                cursor.execute(statement)
+            cursor.execute(
+                f"insert into {SCHEMA}.schema_versions values (?, ?, ?)",
+                [SCHEMA_VERSION, wanted, now],
+            )
+
+    # --- how far ---
+
+    def progress(self, tenant: str, resource: Resource) -> Progress:
+        """The watermark's row; an empty one before the first commit."""
+        row = self._row(
+            f"select watermark, largest_page, scrubbed_until, updated_at from {SCHEMA}.watermarks "
+            "where tenant = ? and resource = ?",
+            [tenant, resource.name],
+        )
+        return Progress(*row) if row else Progress()
+
+    def read_stamp(self, tenant: str, resource: Resource, now: datetime) -> datetime:
+        """A `synced_at` for rows read now: later than any before it, also when the clock was set back."""
+        last = self._one(f"select max(synced_at) from {SCHEMA}.{resource.name} where tenant = ?", [tenant])[0]
+        floor = self.progress(tenant, resource).updated_at
+        known = [moment + TICK for moment in (last, floor) if moment is not None]
+        return max([now, *known])
+
+    # --- one chunk ---
+
+    def changes(self, tenant: str, resource: Resource, incoming: pa.Table) -> Changes:
+        """The rows of `incoming` that the warehouse does not hold as they are."""
+        differs = " or ".join(
+            f"kept.{name}{'::varchar' if name in resource.json_columns else ''} is distinct from incoming.{name}"
+            for name in resource.api_columns
+        )
+        cursor = self.cursor()
+        cursor.register("incoming", incoming)
+        table = cursor.sql(
+            f"select incoming.*, kept.id is null as is_new from incoming "
+            f"left join (from {SCHEMA}.{resource.name} where tenant = ?) as kept on kept.id = incoming.id "
+            f"where kept.id is null or kept.gone_at is not null or {differs}",
+            params=[tenant],
+        ).to_arrow_table()
+        cursor.unregister("incoming")
+        cursor.close()
+        rows_new = int(sum(table["is_new"].to_pylist()))
+        return Changes(table.drop_columns(["is_new"]).cast(incoming.schema), rows_new)
+
+    def commit(
+        self,
+        tenant: str,
+        resource: Resource,
+        *,
+        stamp: datetime,
+        ids: pa.Table | None = None,
+        changed_ids: pa.Table | None = None,
+        bad_records: Iterable[BadRecord] = (),
+        gone_ids: Sequence[str] = (),
+        gone_at: datetime | None = None,
+        watermark: datetime | None = None,
+        scrubbed_until: datetime | None = None,
+        largest_page: int = 0,
+    ) -> None:
+        """Finish a chunk whose changed rows are loaded: read stamps, versions, quarantine, and how far."""
+        with self.transaction() as cursor:
+            if ids is not None and ids.num_rows:
+                cursor.register("read_ids", ids)
+                cursor.execute(
+                    f"update {SCHEMA}.{resource.name} set synced_at = ? "
+                    "where tenant = ? and synced_at < ? and id in (select id from read_ids)",
+                    [stamp, tenant, stamp],
+                )
+                cursor.unregister("read_ids")
+            if changed_ids is not None and changed_ids.num_rows:
+                cursor.register("changed_ids", changed_ids)
+                self._add_versions(cursor, tenant, resource, "id in (select id from changed_ids)", [])
+                cursor.unregister("changed_ids")
+            self._quarantine(cursor, tenant, resource, bad_records, stamp)
+            if gone_ids:
+                cursor.execute(
+                    f"update {SCHEMA}.{resource.name} set gone_at = ? "
+                    "where tenant = ? and gone_at is null and list_contains(?, id)",
+                    [gone_at, tenant, list(gone_ids)],
+                )
+            cursor.execute(
+                f"""
+                insert into {SCHEMA}.watermarks as kept
+                    (tenant, resource, watermark, largest_page, scrubbed_until, updated_at)
+                values (?, ?, ?, ?, ?, ?)
+                on conflict (tenant, resource) do update set
+                    watermark = coalesce(excluded.watermark, kept.watermark),
+                    largest_page = greatest(excluded.largest_page, kept.largest_page),
+                    scrubbed_until = coalesce(excluded.scrubbed_until, kept.scrubbed_until),
+                    updated_at = excluded.updated_at
+                """,
+                [tenant, resource.name, watermark, largest_page, scrubbed_until, stamp],
+            )
+
+    def add_missing_versions(self, tenant: str, resource: Resource) -> None:
+        """Versions of rows that a run loaded but did not live to commit."""
+        since = self.progress(tenant, resource).updated_at
+        with self.transaction() as cursor:
+            condition, values = ("synced_at > ?", [since]) if since else ("true", [])
+            self._add_versions(cursor, tenant, resource, condition, values)
+
+    def _add_versions(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        tenant: str,
+        resource: Resource,
+        condition: str,
+        values: list[Any],
+    ) -> None:
+        """A version of each row that differs from its latest one: A, B, A are three."""
+        names = resource.api_columns
+        differs = " or ".join(f"latest.{name} is distinct from fresh.{name}" for name in names)
+        cursor.execute(
+            f"""
+            insert into {SCHEMA}.{resource.versions_table} by name
+            with fresh as (
+                from {SCHEMA}.{resource.name} where tenant = ? and {condition}
+            ),
+            latest as (
+                from {SCHEMA}.{resource.versions_table} as versions
+                where tenant = ? and id in (select id from fresh)
+                qualify row_number() over (partition by id order by version desc) = 1
+            )
+            select
+                fresh.tenant, fresh.id, coalesce(latest.version, 0) + 1 as version,
+                {", ".join(f"fresh.{name}" for name in names)}, fresh.synced_at as observed_at
+            from fresh left join latest on latest.id = fresh.id
+            where latest.id is null or {differs}
+            """,
+            [tenant, *values, tenant],
+        )
+
+    def _quarantine(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        tenant: str,
+        resource: Resource,
+        bad_records: Iterable[BadRecord],
+        seen_at: datetime,
+    ) -> None:
+        rows = {bad.record_hash: bad for bad in bad_records}
+        if not rows:
+            return
+        cursor.executemany(
+            f"""
+            insert into {SCHEMA}.quarantine values (?, ?, ?, ?, ?, ?, ?)
+            on conflict (tenant, resource, record_hash) do update set last_seen_at = excluded.last_seen_at
+            """,
+            [
+                [tenant, resource.name, key, bad.reason, bad.record, seen_at, seen_at]
+                for key, bad in rows.items()
+            ],
+        )
+
+    # --- what to read again ---
+
+    def open_rows(self, tenant: str, resource: Resource, unread_since: datetime) -> list[OpenRow]:
+        """Rows that may still change, are not gone, and were not read since that moment."""
+        at = resource.cursor_column
+        rows = self._rows(
+            f"""
+            with open_rows as (
+                select id, {at} as cursor_at from staging.{resource.name}
+                where tenant = ? and gone_at is null and synced_at < ? and (is_open or {at} is null)
+            ),
+            bounds as (select min(cursor_at) as oldest, max(cursor_at) as newest from open_rows),
+            ranked as (
+                select id, count(*) over (order by {at} desc) as rows_since
+                from {SCHEMA}.{resource.name}, bounds
+                where tenant = ? and {at} between oldest and newest
+            )
+            select open_rows.id, cursor_at, coalesce(rows_since, 0)
+            from open_rows left join ranked on ranked.id = open_rows.id
+            order by cursor_at nulls first, open_rows.id
+            """,
+            [tenant, unread_since, tenant],
+        )
+        return [OpenRow(*row) for row in rows]
+
+    def scrub_window(
+        self, tenant: str, resource: Resource, start: datetime, end: datetime, most_rows: int
+    ) -> tuple[Window, int]:
+        """The window from `start` that holds no more than so many known rows, and how many it holds."""
+        at = resource.cursor_column
+        row = self._row(
+            f"select {at} from {SCHEMA}.{resource.name} where tenant = ? and {at} >= ? and {at} < ? "
+            f"order by {at} limit 1 offset ?",
+            [tenant, start, end, most_rows],
+        )
+        cut = row[0] if row and row[0] > start else end
+        count = self._one(
+            f"select count(*) from {SCHEMA}.{resource.name} where tenant = ? and {at} >= ? and {at} < ?",
+            [tenant, start, cut],
+        )[0]
+        return Window(start, cut), int(count)
+
+    # --- the run log ---
+
+    def save_run(self, run: RunRow) -> None:
+        """Write the run's row, new or again."""
+        values = vars(run)
+        cursor = self.cursor()
+        cursor.execute(
+            f"insert or replace into {SCHEMA}.sync_runs ({', '.join(values)}) "
+            f"values ({', '.join('?' for _ in values)})",
+            list(values.values()),
+        )
+        cursor.close()
+
+    def forget_runs(self, before: datetime) -> None:
+        """Drop old rows of the run log, but for each tenant's first: it tells since when we see."""
+        self.connection.execute(
+            f"""
+            delete from {SCHEMA}.sync_runs as old
+            where started_at < ? and exists (
+                from {SCHEMA}.sync_runs as first
+                where first.tenant = old.tenant and first.resource = old.resource and first.command = 'sync'
+                and first.window_start is not null and first.started_at < old.started_at
+            )
+            """,
+            [before],
+        )
+        self.connection.execute(
+            f"delete from {SCHEMA}._dlt_loads where inserted_at < ?",
+            [before],
+        )
+
+    def failed_checks(self) -> list[tuple[str, str, str, str, int]]:
+        """(tenant, resource, check, severity, rows found) of every check that finds something."""
+        found = []
+        for check in sql_files.checks():
+            rows = self._rows(
+                f"select tenant, resource, count(*) from ({check.query}) group by all order by all",
+                [],
+            )
+            found += [(tenant, resource, check.name, check.severity, int(n)) for tenant, resource, n in rows]
+        return found
+
+    def row_counts(self) -> dict[tuple[str, str], int]:
+        """Rows by tenant and resource."""
+        counts: dict[tuple[str, str], int] = {}
+        for name in RESOURCES:
+            for tenant, rows in self._rows(f"select tenant, count(*) from {SCHEMA}.{name} group by 1", []):
+                counts[tenant, name] = int(rows)
+        return counts
+
+    # --- small things ---
+
+    def _rows(self, query: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        cursor = self.cursor()
+        try:
+            return cursor.execute(query, values).fetchall()
+        finally:
+            cursor.close()
+
+    def _row(self, query: str, values: list[Any]) -> tuple[Any, ...] | None:
+        rows = self._rows(query, values)
+        return rows[0] if rows else None
+
+    def _one(self, query: str, values: list[Any]) -> tuple[Any, ...]:
+        return self._rows(query, values)[0]
+
+
+def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except duckdb.IOException as error:
+        raise _open_error(path, str(error)) from error
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path} cannot be opened: {_first_line(error)}") from error
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set preserve_insertion_order = false")
+    connection.execute("set autoinstall_known_extensions = false")
+    return connection
+
+
+def _open_error(path: Path, text: str) -> WarehouseError:
+    if "lock" in text.lower():
+        return WarehouseError(
+            f"{path} is held open by another program, which blocks a sync: close it, "
+            "and let dashboards read data/published instead"
+        )
+    if "not a valid DuckDB" in text:
+        return WarehouseError(
+            f"{path} is no DuckDB database: move it away or restore a backup, then sync again"
+        )
+    return WarehouseError(f"{path} cannot be opened: {text.splitlines()[0]}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
