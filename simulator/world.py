@@ -40,7 +40,6 @@ _SWEEP_BEAT = 5 * MINUTE
 _SWEEP_STAGGER = 30 * SECOND
 _BULK = 4
 _AHEAD = DAY
-_NEVER = 1 << 62
 _updated = attrgetter("updated")
 _born = attrgetter("born")
 _settled = attrgetter("settled")
@@ -101,8 +100,8 @@ class World:
         actions = chain(self._sweeps.values(), *(told.actions for told in stories))
         investigations = chain.from_iterable(told.investigations for told in stories)
         self._timelines = {
-            MACHINE_ACTIONS: Timeline(MACHINE_ACTIONS, list(actions)),
-            INVESTIGATIONS: Timeline(INVESTIGATIONS, list(investigations)),
+            MACHINE_ACTIONS: Timeline(MACHINE_ACTIONS, list(actions), newest),
+            INVESTIGATIONS: Timeline(INVESTIGATIONS, list(investigations), newest),
         }
 
     def _tell(self, slot: int) -> _Told:
@@ -157,10 +156,11 @@ def _slots(stretch: tuple[int, int], length: int) -> range:
 
 
 class Timeline:
-    """All records of one resource over a stretch of time, and what of them shows at a moment."""
+    """All records of one resource born before `end` (ticks), and what of them shows at a moment up to it."""
 
-    def __init__(self, resource: str, records: Sequence[Action] | Sequence[Investigation]) -> None:
+    def __init__(self, resource: str, records: Sequence[Action] | Sequence[Investigation], end: int) -> None:
         self._resource = resource
+        self._end = end
         self._by_birth: list[Action | Investigation] = sorted(records, key=_born)
         self._by_end: list[Action | Investigation] = sorted(records, key=_settled)
         self._births = [record.born for record in self._by_birth]
@@ -186,8 +186,8 @@ class Timeline:
                 (record.next_change(ticks) for record in unsettled),
                 self._births[youngest : youngest + 1],
                 (birth + RETENTION for birth in self._births[oldest : oldest + 1]),
-            ),
-            default=_NEVER,
+                (self._end + 1,),
+            )
         )
         return Snapshot(self._resource, rows, ticks, until)
 
