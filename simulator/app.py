@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,11 @@ class Service:
         async def serve(request: Request) -> Wire:
             call = self._call(request, endpoint)
             effects = self.faults.due(call)
-            answer = await self._answer(request, call, effects, handler)
+            try:
+                answer = await self._answer(request, call, effects, handler)
+            except Exception:
+                call.status, call.failure = 500, traceback.format_exc()
+                raise
             call.status, call.rows = answer.status or None, answer.rows
             return Wire(answer, format_datetime(self.now(), usegmt=True), self.closing)
 

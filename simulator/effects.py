@@ -22,7 +22,11 @@ from simulator.rows import Row
 
 @dataclass
 class Call:
-    """One request as it was served, kept in `sim.requests`; `authorized`: it had an Authorization header."""
+    """One request as it was served, kept in `sim.requests`.
+
+    authorized: it had an Authorization header. status: None when the connection was dropped.
+    failure: the trace of an error inside the simulator or in a test's callback.
+    """
 
     method: str
     path: str
@@ -35,6 +39,7 @@ class Call:
     status: int | None = None
     rows: int | None = None
     faults: list[str] = field(default_factory=list)
+    failure: str | None = None
 
 
 class Effect:

@@ -35,6 +35,8 @@ _STOP_SECONDS = 5
 class Simulator:
     """`with Simulator(world) as sim:` serves `world` at `sim.url` until the block ends.
 
+    An error inside the simulator, or in a test's callback, answers 500 and is raised when the block ends.
+
     world: a `World`, a `ScriptedWorld`, or anything that reads like them.
     clock: the simulator's time; `sim.now()` adds `faults.clock_offset` to it.
     port: 0 takes a free one.
@@ -102,6 +104,7 @@ class Simulator:
 
     def start(self) -> None:
         """Returns once requests are answered. Raises OSError when the port is taken."""
+        self._closing.clear()
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="defender-simulator-"))
             bundle = Path(directory) / "ca.pem"
@@ -135,6 +138,9 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        failures = [call.failure for call in self.requests if call.failure]
+        if failures and kind is None:
+            raise RuntimeError(f"the simulator failed inside, and answered 500:\n{failures[0]}")
 
 
 class _Server(uvicorn.Server):

@@ -78,7 +78,9 @@ def restricted_apps(plot: Plot) -> None:
     """Only signed apps may run, until it is lifted again."""
     done = plot.act(0, "RestrictCodeExecution", comment="Unsigned tools seen")
     plot.act(
-        done + plot.between(2 * HOUR, 3 * DAY), "UnrestrictCodeExecution", comment="Owner explained the tools"
+        done + plot.between(2 * HOUR, 3 * DAY),
+        "UnrestrictCodeExecution",
+        comment="Gerät wieder frei, geprüft ✓",
     )
 
 
@@ -104,7 +106,7 @@ def bulk_scan(plot: Plot) -> None:
     by = (plot.analyst()[0], "BulkAction")
     first = len(plot.actions)
     for machine in plot.machines:
-        plot.act(0, "RunAntiVirusScan", scope="Quick", by=by, machine=machine, comment="Weekly round")
+        plot.act(0, "RunAntiVirusScan", scope="Quick", by=by, machine=machine, title="Weekly round")
     picked_up = plot.actions[first].phases[1]
     for action in plot.actions[first:]:
         length = action.phases[2][0] - action.phases[1][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import ManualClock
@@ -14,11 +14,13 @@ from simulator.times import parse, to_datetime, to_text, to_ticks
 FIRST, LAST = parse("0001-01-01T00:00:00Z"), parse("9999-12-31T23:59:59.9999999Z")
 
 
+@settings(deadline=None)
 @given(st.integers(FIRST, LAST))
 def test_text_and_ticks_say_the_same(ticks):
     assert parse(to_text(ticks)) == ticks
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_datetimes_and_ticks_say_the_same(moment):
     assert to_datetime(to_ticks(moment)) == moment
