@@ -1,0 +1,74 @@
+-- One row per command of a live response; the only view that unnests JSON, which no form carries everywhere.
+-- Elsewhere, replace this file: in Postgres `jsonb_array_elements(commands::jsonb) with ordinality`, in Spark
+-- `posexplode(from_json(commands, 'array<string>'))`; the columns below are the interface to the mart.
+create or replace view staging.live_response_commands as
+with listed as (
+    select
+        actions.tenant,
+        actions.id,
+        unnest(json_extract(actions.commands, '$[*]')) as entry,
+        generate_subscripts(json_extract(actions.commands, '$[*]'), 1) - 1 as command_index
+    from defender.machine_actions as actions
+    where json_type(actions.commands) = 'ARRAY'
+),
+
+texts as (
+    select
+        tenant,
+        id,
+        command_index,
+        entry ->> '$.command.type' as command_type,
+        entry ->> '$.commandStatus' as command_status,
+        entry ->> '$.startTime' as start_text,
+        entry ->> '$.endTime' as end_text,
+        cast(entry -> '$.command.params' as varchar) as parameters,
+        case
+            when json_type(entry, '$.command.params') = 'ARRAY' then entry -> '$.command.params[*]'
+        end as pairs,
+        case
+            when json_type(entry, '$.errors') = 'ARRAY' then entry ->> '$.errors[*]'
+            when json_type(entry, '$.errors') = 'VARCHAR' then [entry ->> '$.errors']
+            else []
+        end as errors
+    from listed
+),
+
+-- A time without a zone is UTC, whatever zone the reader's session is in.
+zoned as (
+    select
+        tenant,
+        id,
+        command_index,
+        command_type,
+        command_status,
+        case
+            when regexp_matches(start_text, '(Z|[+-][0-9]{2}:?[0-9]{2})$') then start_text
+            else start_text || 'Z'
+        end as start_text,
+        case
+            when regexp_matches(end_text, '(Z|[+-][0-9]{2}:?[0-9]{2})$') then end_text
+            else end_text || 'Z'
+        end as end_text,
+        parameters,
+        list_filter(pairs, lambda p: lower(p ->> '$.key') = 'scriptname') as scripts,
+        list_filter(pairs, lambda p: lower(p ->> '$.key') in ('path', 'filename')) as paths,
+        list_filter(pairs, lambda p: lower(p ->> '$.key') = 'args') as arguments,
+        errors
+    from texts
+)
+
+select
+    tenant,
+    id,
+    command_index,
+    command_type,
+    command_status,
+    try_cast(start_text as timestamptz) as started_at,
+    try_cast(end_text as timestamptz) as ended_at,
+    nullif(array_to_string(list_transform(scripts, lambda p: p ->> '$.value'), ', '), '') as script_name,
+    nullif(array_to_string(list_transform(paths, lambda p: p ->> '$.value'), ', '), '') as path,
+    nullif(array_to_string(list_transform(arguments, lambda p: p ->> '$.value'), ', '), '') as arguments,
+    parameters,
+    len(errors) as error_count,
+    nullif(array_to_string(errors, '; '), '') as errors
+from zoned;
