@@ -60,10 +60,13 @@ class DataDir:
         os.umask(0o077)
         # Passing through is what a reader of the snapshots needs here; listing is not.
         pass_through = 0o700 | (self.published_dir_mode & 0o011)
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
+            for folder in reversed(missing):
+                folder.mkdir()
+                folder.chmod(pass_through)
             if not self.path.is_dir():
-                self.path.mkdir(parents=True)
-                self.path.chmod(pass_through)
+                raise NotADirectoryError(20, "it is no folder")
         except OSError as error:
             raise WarehouseError(
                 f"{self.path} cannot be made: {error.strerror}; check sync.data_dir"

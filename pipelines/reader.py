@@ -89,9 +89,9 @@ class ListReader:
         """The rows of these ids, as far as they are there."""
         return self._read_once(ids_filter(ids), len(ids), None, most_rows=len(ids))
 
-    def read_list(self, filter_text: str) -> Reading:
+    def read_list(self, filter_text: str, known_rows: int) -> Reading:
         """A list without a time range. One that takes several pages is read until two reads agree."""
-        reading = self._read_once(filter_text, None, None)
+        reading = self._read_once(filter_text, None, known_rows)
         if reading.pages > 1:
             reading.proven = self._agrees_with_itself(reading, filter_text)
         return reading

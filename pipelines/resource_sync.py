@@ -170,7 +170,8 @@ class ResourceSync:
             return
         self._observer.reading(self.run_row, "without a start", self.reader)
         try:
-            reading = self.reader.read_list(null_filter(self._resource.cursor_field))
+            known_rows = self._warehouse.count_timeless(self.run_row.tenant, self._resource)
+            reading = self.reader.read_list(null_filter(self._resource.cursor_field), known_rows)
         except RejectedError as error:
             logger.info("%s", error)
             return

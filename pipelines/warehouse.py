@@ -317,6 +317,11 @@ class Warehouse:
         )
         return [OpenRow(*row) for row in rows]
 
+    def count_timeless(self, tenant: str, resource: Resource) -> int:
+        """How many rows have no creation or start time."""
+        query = f"select count(*) from {SCHEMA}.{resource.name} where tenant = ? and {resource.cursor_column} is null"
+        return int(self._one(query, [tenant])[0])
+
     def scrub_window(
         self, tenant: str, resource: Resource, start: datetime, end: datetime, most_rows: int
     ) -> tuple[Window, int]:
