@@ -1,0 +1,31 @@
+"""Fixtures of every test folder: the stage on which a sync plays against the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support.stage import Stage, Stages
+
+from simulator import ScriptedWorld
+
+
+@pytest.fixture
+def open_stage(tmp_path: Path) -> Iterator[Stages]:
+    """Opens a stage: `open_stage(world)`, `open_stage({"contoso": a, "fabrikam": b}, page_size=3)`."""
+    with ExitStack() as stack:
+        yield Stages(tmp_path, stack)
+
+
+@pytest.fixture
+def world() -> ScriptedWorld:
+    """An empty world to be stated by hand; `stage` plays in it."""
+    return ScriptedWorld()
+
+
+@pytest.fixture
+def stage(open_stage: Stages, world: ScriptedWorld) -> Stage:
+    """A stage with one tenant, contoso, in `world`."""
+    return open_stage(world)
