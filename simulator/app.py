@@ -151,7 +151,7 @@ class Service:
         id = request.path_params["id"]
         found = admitted.with_id(id)
         if not found and admitted.resource == "investigations":
-            found = [row for row in admitted.rows if row.value("investigations", "triggeringAlertId") == id]
+            found = [row for row in admitted.rows if row.value("triggeringAlertId") == id]
         lag = zlib.crc32(id.encode()) % (self.lookup_lag_seconds + 1) * times.SECOND
         age = times.to_ticks(self.now()) - (found[0].when or 0) if found else 0
         if not found or (lag and age < lag):

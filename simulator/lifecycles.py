@@ -117,10 +117,25 @@ class Action:
             self._final = Row(self.id, self.born, self.settled, self, self.settled)
         return self._final
 
+    def value(self, name: str, ticks: int) -> str | None:
+        """A property that a filter may ask for, without the rest of the record."""
+        index = self._phase(ticks)
+        machine = self._machine(index)
+        match name:
+            case "status":
+                return self.phases[index][1]
+            case "machineId":
+                return machine.id if machine else None
+            case "type":
+                return self.type
+            case "requestor":
+                return self.requestor
+        raise KeyError(name)
+
     def render(self, ticks: int) -> Record:
         index = self._phase(ticks)
         done = ticks >= self.settled
-        machine = None if self.shy and index == 0 and not done else self.machine
+        machine = self._machine(index)
         cancellation = self.cancellation if done else None
         return {
             "id": self.id,
@@ -149,6 +164,10 @@ class Action:
 
     def _phase(self, ticks: int) -> int:
         return max(bisect_right(self.phases, ticks, key=lambda phase: phase[0]) - 1, 0)
+
+    def _machine(self, index: int) -> Machine | None:
+        unknown_yet = self.shy and index == 0 and len(self.phases) > 1
+        return None if unknown_yet else self.machine
 
     def _troubleshooting(self, index: int) -> dict[str, Any] | None:
         if not self.troubleshooting_hours:
@@ -199,6 +218,17 @@ class Investigation:
         if self._final is None:
             self._final = Row(self.id, self._start(ticks), self.settled, self, self.settled)
         return self._final
+
+    def value(self, name: str, ticks: int) -> str | None:
+        """A property that a filter may ask for, without the rest of the record."""
+        match name:
+            case "state":
+                return self.phases[self._phase(ticks)][1]
+            case "machineId":
+                return self.machine.id if ticks >= self.known_from else None
+            case "triggeringAlertId":
+                return self.alert_id
+        raise KeyError(name)
 
     def render(self, ticks: int) -> Record:
         done = self.ends and ticks >= self.settled

@@ -206,7 +206,7 @@ def _property(resource: str, name: ast.Identifier) -> Callable[[Row], Any]:
     if name.name == TIME_PROPERTY[resource]:
         return lambda row: row.when
     text = name.name
-    return lambda row: row.value(resource, text)
+    return lambda row: row.value(text)
 
 
 def _full_name(name: ast.Identifier) -> str:

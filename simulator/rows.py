@@ -29,15 +29,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Source(Protocol):
-    """What can write out a record as it stands at a moment (in ticks)."""
+    """What can write out a record, or one property that a filter may ask for, as of a moment (in ticks)."""
 
     def render(self, ticks: int) -> Record: ...
+
+    def value(self, name: str, ticks: int) -> Any: ...
 
 
 class Row:
     """One record at one moment. `when` and `updated` are ticks; `when` is None for a null (or no) time."""
 
-    __slots__ = ("_raw", "_record", "_source", "_ticks", "id", "updated", "when")
+    __slots__ = ("_raw", "_source", "_ticks", "id", "updated", "when")
 
     def __init__(self, id: str | None, when: int | None, updated: int, source: Source, ticks: int) -> None:
         self.id = id
@@ -46,7 +48,6 @@ class Row:
         self._source = source
         self._ticks = ticks
         self._raw: bytes | None = None
-        self._record: tuple[Any, ...] | None = None
 
     @property
     def raw(self) -> bytes:
@@ -59,13 +60,9 @@ class Row:
         """A new dict at each call: whoever asks may change it."""
         return self._source.render(self._ticks)
 
-    def value(self, resource: str, name: str) -> Any:
-        """The value of a filterable property, its text as it stands (times: see `when`)."""
-        names = FILTERABLE[resource]
-        if self._record is None:
-            record = self.record()
-            self._record = tuple(record.get(each) for each in names)
-        return self._record[names.index(name)]
+    def value(self, name: str) -> Any:
+        """The value of a filterable property that is no time (for these see `when`)."""
+        return self._source.value(name, self._ticks)
 
 
 class Snapshot:
@@ -77,7 +74,8 @@ class Snapshot:
         self.since = since
         self.until = until
         self.selected: dict[str, Sequence[Row]] = {}
-        self._by_id: dict[str, list[Row]] | None = None
+        self._by_id: dict[str, Row] | None = None
+        self._namesakes: dict[str, list[Row]] = {}
 
     def covers(self, ticks: int) -> bool:
         return self.since <= ticks < self.until
@@ -85,12 +83,16 @@ class Snapshot:
     def with_id(self, id: str) -> list[Row]:
         """The rows of an id (several only where a test put the id in twice)."""
         if self._by_id is None:
-            by_id: dict[str, list[Row]] = {}
-            for row in self.rows:
-                if row.id is not None:
-                    by_id.setdefault(row.id, []).append(row)
-            self._by_id = by_id
-        return self._by_id.get(id, [])
+            self._by_id = self._indexed()
+        row = self._by_id.get(id)
+        return [] if row is None else [row, *self._namesakes.get(id, ())]
+
+    def _indexed(self) -> dict[str, Row]:
+        by_id: dict[str, Row] = {}
+        for row in self.rows:
+            if row.id is not None and by_id.setdefault(row.id, row) is not row:
+                self._namesakes.setdefault(row.id, []).append(row)
+        return by_id
 
 
 class AnyWorld(Protocol):

@@ -42,6 +42,9 @@ class _Entry:
     def render(self, ticks: int) -> Record:  # noqa: ARG002 - a hand-stated record is the same at any moment
         return copy.deepcopy(self.record)
 
+    def value(self, name: str, ticks: int) -> Any:  # noqa: ARG002
+        return self.record.get(name)
+
 
 class ScriptedWorld:
     """Plain records, served as they are. Keys are the records' ids (as text), or the ones `put_*` returned.

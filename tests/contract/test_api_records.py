@@ -213,7 +213,7 @@ def test_a_machine_is_null_at_first_on_some_actions():
         snapshot = world.snapshot("machineactions", moment)
         for row in snapshot.rows[:20]:
             if row.when is not None and row.when > parse("2026-11-20T12:00:00Z"):
-                seen.setdefault(row.id, set()).add(row.value("machineactions", "machineId") is None)
+                seen.setdefault(row.id, set()).add(row.value("machineId") is None)
     assert {True, False} in seen.values()
 
 
@@ -239,7 +239,7 @@ def test_a_joined_state_is_seen():
     world = World(seed=5, rows=5_000)
     moments = (NOW + timedelta(minutes=5 * n) for n in range(2_000))
     assert any(
-        row.value("investigations", "state") == "Running, PendingApproval"
+        row.value("state") == "Running, PendingApproval"
         for moment in moments
         for row in world.snapshot("investigations", moment).rows[:5]
     )

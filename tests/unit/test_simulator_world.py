@@ -97,9 +97,11 @@ def test_what_a_row_says_and_what_it_is_filed_under_agree(world):
         assert record["id"] == row.id
         assert parse(record["creationDateTimeUtc"]) == row.when
         assert parse(record["lastUpdateDateTimeUtc"]) == row.updated
+        assert all(row.value(name) == record[name] for name in ("status", "type", "machineId", "requestor"))
     for row in world.snapshot(INVESTIGATIONS, NOW).rows:
-        start = row.record()["startTime"]
-        assert (parse(start) if start else None) == row.when
+        record = row.record()
+        assert (parse(record["startTime"]) if record["startTime"] else None) == row.when
+        assert all(row.value(name) == record[name] for name in ("state", "machineId", "triggeringAlertId"))
 
 
 def test_records_only_ever_move_on():
@@ -142,9 +144,9 @@ def test_at_any_moment_some_actions_and_investigations_are_open():
     for hours in range(0, 200, 20):
         moment = NOW + timedelta(hours=hours)
         actions = world.snapshot(MACHINE_ACTIONS, moment).rows[:2_000]
-        waiting = [row for row in actions if row.value(MACHINE_ACTIONS, "status") in OPEN]
+        waiting = [row for row in actions if row.value("status") in OPEN]
         assert 10 <= len(waiting) <= 200
-        assert any(row.value(INVESTIGATIONS, "state") == "PendingApproval"
+        assert any(row.value("state") == "PendingApproval"
                    for row in world.snapshot(INVESTIGATIONS, moment).rows)  # fmt: skip
 
 
