@@ -11,14 +11,17 @@ differ, set `stage.sim.faults.clock_offset`.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pipelines.clock import Clock
 from pipelines.settings import Settings, SyncSettings, TenantSettings
@@ -110,7 +113,11 @@ class Done:
 
 
 class Stage:
-    """A simulator, a clock, a data directory. `worlds` has a world for each tenant's name."""
+    """A simulator, a clock, a data directory. `worlds` has a world for each tenant's name.
+
+    `publishes`: whether a sync writes its snapshot, which takes half of a small sync's time. `options` are
+    keys of `[sync]`.
+    """
 
     def __init__(
         self,
@@ -119,8 +126,10 @@ class Stage:
         *,
         start: datetime = NOW,
         limits: Limits | None = None,
+        publishes: bool = False,
         **options: Any,
     ) -> None:
+        self.publishes = publishes
         self.clock = ManualClock(start)
         self.data_dir = folder / "data"
         self.worlds = dict(worlds)
@@ -181,7 +190,10 @@ class Stage:
             self._first_sync_at = self.sim.now()
         umask = os.umask(0o022)
         try:
-            result = run_sync(settings or self.settings(**overrides), clock or self.program_clock(), events)
+            with nullcontext() if self.publishes else _unpublished():
+                result = run_sync(
+                    settings or self.settings(**overrides), clock or self.program_clock(), events
+                )
         finally:
             os.umask(umask)
             self._remember()
@@ -295,7 +307,7 @@ class Stage:
                 for row in versions
             ]
             assert contents[-1] == loaded[id], f"{id}: the last version is not the row"
-            assert all(a != b for a, b in zip(contents, contents[1:], strict=False)), f"{id}: twins"
+            assert all(a != b for a, b in itertools.pairwise(contents)), f"{id}: twins"
             times = [row["observed_at"] for row in versions]
             assert times == sorted(times), f"{id}: versions observed out of order"
 
@@ -326,6 +338,14 @@ class Stage:
         """How many rows of each status or state the warehouse has."""
         column = "status" if resource == MACHINE_ACTIONS else "state"
         return Counter(row[column] for row in self.loaded(resource).values())
+
+
+@contextmanager
+def _unpublished() -> Iterator[None]:
+    """A sync that ends before its snapshot is written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.sync.publish", lambda _warehouse, data_dir, _now: data_dir.snapshots)
+        yield
 
 
 class Stages:
