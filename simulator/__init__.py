@@ -4,12 +4,13 @@
         requests.get(f"{sim.url}/api/machineactions", verify=sim.ca_bundle, …)
 
 It serves machine actions and investigations (lists and single records), OpenID discovery and tokens by
-client credentials. `World` is a pure function of (seed, now); `ScriptedWorld` is stated by hand;
+secret, certificate, workload identity, device code and managed identity.
+`World` is a pure function of (seed, now); `ScriptedWorld` is stated by hand;
 `sim.faults` makes things go wrong, `sim.requests` remembers what was asked.
 
 What it does not simulate:
 - anything that changes a tenant (isolating a machine …) and every other endpoint of the API;
-- delegated permissions (`scp`), conditional access, consent, and the signatures of real tokens (RS256);
+- conditional access, consent, and the signatures of real tokens (RS256);
 - undocumented query options (`$orderby`, `$count`, `$select`, `$expand`, filters on other properties, string
   functions): all are refused, though the service takes some of them;
 - the service's spread over regions and replicas: two reads in a row never disagree without a fault;
@@ -43,7 +44,7 @@ from simulator.limits import Limits
 from simulator.rows import INVESTIGATIONS, MACHINE_ACTIONS, AnyWorld
 from simulator.scripted import ScriptedWorld
 from simulator.server import Simulator
-from simulator.tenants import Tenant
+from simulator.tenants import FederatedCredential, Tenant
 from simulator.world import DEMO_ROWS, World
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Effect",
     "ExpireTokens",
     "Faults",
+    "FederatedCredential",
     "Garbage",
     "IgnoreSkip",
     "Inject",

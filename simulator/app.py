@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,10 +23,13 @@ from simulator import answers, odata, query, times
 from simulator.answers import CONTEXT, ENTITY_SETS, Answer, Page, Wire
 from simulator.effects import Call, Effect
 from simulator.faults import Faults, RequestLog
+from simulator.issuer import Issuer
 from simulator.limits import Throttle
+from simulator.machine_identity import MachineIdentity
+from simulator.oauth import OAuthError
 from simulator.rows import AnyWorld, Snapshot
-from simulator.tenants import ROLES_WANTED, Tenant
-from simulator.tokens import BadTokenError, Holder, OAuthError, TokenOffice
+from simulator.tenants import ROLES_WANTED, SCOPES_WANTED, Tenant
+from simulator.tokens import BadTokenError, Holder, TokenOffice
 
 Handler = Callable[[Request, Call, list[Effect]], Awaitable[Answer]]
 
@@ -42,8 +46,9 @@ class Service:
     requests: RequestLog
     now: Callable[[], datetime]
     closing: threading.Event
+    issuer: Issuer
+    machine: MachineIdentity
     lookup_lag_seconds: int = 0
-    login_url: str = ""
 
     def application(self) -> Starlette:
         return Starlette(
@@ -53,6 +58,14 @@ class Service:
                     self._served("discovery", self._discover),
                 ),
                 Route("/{tenant}/oauth2/v2.0/token", self._served("token", self._token), methods=["POST"]),
+                Route(
+                    "/{tenant}/oauth2/v2.0/devicecode",
+                    self._served("devicecode", self._device_code),
+                    methods=["POST"],
+                ),
+                Route("/metadata/identity/oauth2/token", self._served("identity", self._imds)),
+                Route("/msi/token", self._served("identity", self._app_service)),
+                Route("/job/idtoken", self._served("idtoken", self._job_token)),
                 Route("/api/{resource}", self._served("", self._list)),
                 Route("/api/{resource}/{id}", self._served("", self._one)),
                 Route("/{path:path}", self._served("other", self._nothing), methods=["GET", "POST"]),
@@ -108,17 +121,35 @@ class Service:
         return call
 
     async def _discover(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
+        return self._granted(
+            lambda: self.tokens.discovery(request.path_params["tenant"], _login_url(request))
+        )
+
+    async def _token(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
+        form = await _form(request)
+        tenant = request.path_params["tenant"]
+        return self._granted(lambda: self.tokens.token(tenant, form, _login_url(request)))
+
+    async def _device_code(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
+        form = await _form(request)
+        tenant = request.path_params["tenant"]
+        return self._granted(lambda: self.tokens.request_device_code(tenant, form, _login_url(request)))
+
+    def _granted(self, grant: Callable[[], dict[str, Any]]) -> Answer:
         try:
-            return answers.from_json(self.tokens.discovery(request.path_params["tenant"], self.login_url))
+            return answers.from_json(grant())
         except OAuthError as refusal:
             return answers.from_json(refusal.body(self.now()), refusal.status)
 
-    async def _token(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
-        form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-        try:
-            return answers.from_json(self.tokens.token(request.path_params["tenant"], form))
-        except OAuthError as refusal:
-            return answers.from_json(refusal.body(self.now()), refusal.status)
+    async def _imds(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
+        return answers.from_json(*self.machine.imds(request.headers, request.query_params))
+
+    async def _app_service(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
+        return answers.from_json(*self.machine.app_service(request.headers, request.query_params))
+
+    async def _job_token(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
+        audience = request.query_params.get("audience", "")
+        return answers.from_json(*self.issuer.job_token(request.headers.get("authorization"), audience))
 
     async def _nothing(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
         return answers.error(404, f"No HTTP resource was found that matches the request URI '{call.path}'.")
@@ -182,14 +213,22 @@ class Service:
 
 
 def _role_refusal(holder: Holder, resource: str) -> Answer | None:
-    wanted = ROLES_WANTED[resource]
-    if set(wanted) & set(holder.roles):
+    kind, wanted, held = "application roles", ROLES_WANTED[resource], holder.roles
+    if holder.scopes:
+        kind, wanted, held = "delegated permissions", SCOPES_WANTED[resource], holder.scopes
+    if set(wanted) & set(held):
         return None
-    text = (
-        f"Missing application roles. API required roles: {','.join(wanted)}, "
-        f"application roles: {','.join(holder.roles)}."
-    )
+    text = f"Missing {kind}. API required roles: {','.join(wanted)}, {kind}: {','.join(held)}."
     return answers.error(403, text)
+
+
+def _login_url(request: Request) -> str:
+    """The sign-in address by the name that the client knows it by."""
+    return f"https://{request.headers['host']}"
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 
 def _next_link(resource: str, skip: int) -> str:

@@ -18,12 +18,26 @@ def _authority() -> trustme.CA:
     return trustme.CA(organization_name="defender-sync simulator")
 
 
+# Also by the names of Microsoft's clouds: behind a proxy on loopback, the simulator plays any of them.
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CLOUD_HOSTS = (
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "api.security.microsoft.com",
+    "*.api.security.microsoft.com",
+    "api.securitycenter.microsoft.com",
+    "api.securitycenter.windows.com",
+    "api-gcc.securitycenter.microsoft.us",
+    "api-gov.securitycenter.microsoft.us",
+)
+
+
 @cache
 def server_context() -> ssl.SSLContext:
-    """TLS for a server on loopback, by any of loopback's names."""
+    """TLS for a server on loopback."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _authority().issue_cert("127.0.0.1", "::1", "localhost").configure_cert(context)
+    _authority().issue_cert(*LOOPBACK, *CLOUD_HOSTS).configure_cert(context)
     return context
 
 

@@ -23,7 +23,10 @@ from simulator.app import Service
 from simulator.authority import server_context, write_ca_bundle
 from simulator.clock import Clock, system_clock
 from simulator.faults import Faults, RequestLog
+from simulator.issuer import Issuer
 from simulator.limits import Limits, Throttle
+from simulator.machine_identity import MachineIdentity
+from simulator.people import People
 from simulator.rows import AnyWorld
 from simulator.tenants import Tenant
 from simulator.tokens import TokenOffice
@@ -62,13 +65,17 @@ class Simulator:
         self.requests = RequestLog()
         self.throttle = Throttle(limits)
         by_id = {tenant.tenant_id: tenant for tenant in self.tenants}
-        self.tokens = TokenOffice(by_id, self.now)
+        self.issuer = Issuer(self.now, lambda: f"{self.url}/issuer")
+        self.tokens = TokenOffice(by_id, self.now, self.issuer)
+        self.machine = MachineIdentity(self.tenants, self.tokens.issue_for_machine, self.now)
         self.faults.revoke_tokens = self.tokens.revoke_all
         self._closing = threading.Event()
         self._service = Service(
             world=world,
             tenants=by_id,
             tokens=self.tokens,
+            issuer=self.issuer,
+            machine=self.machine,
             throttle=self.throttle,
             faults=self.faults,
             requests=self.requests,
@@ -80,6 +87,11 @@ class Simulator:
         self._stack = contextlib.ExitStack()
         self.url = ""
         self.ca_bundle = ""
+
+    @property
+    def people(self) -> People:
+        """Those who sign in with a device code: `sim.people.approve(code)`."""
+        return self.tokens.people
 
     @property
     def tenant_id(self) -> str:
@@ -112,7 +124,6 @@ class Simulator:
             listener = stack.enter_context(_listen(self._port))
             self.url = f"https://127.0.0.1:{listener.getsockname()[1]}"
             self.ca_bundle = str(bundle)
-            self._service.login_url = self.url
             server = _Server(self._service)
             thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)
             thread.start()

@@ -1,14 +1,13 @@
-"""The token endpoint: OpenID discovery, client credentials, and what a bearer token is worth.
+"""The token endpoint: OpenID discovery, the grants, and what a bearer token is worth.
 
-Owns issuing and checking tokens. A new way to prove who one is goes into `_PROOFS` (the form fields by which
-it is known → its check); a new grant is a new method beside `client_credentials`. Never serves a record.
+Owns issuing and checking tokens. How an application proves itself is in `proofs`, how a person does in
+`people`; a new grant is a new method beside `client_credentials`. Never serves a record.
 Tokens are signed with a key that is made at start (HS256; the real ones are RS256, and no client looks).
 """
 
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,42 +15,23 @@ from typing import Any
 
 import jwt
 
+from simulator.issuer import Issuer
+from simulator.oauth import OAuthError
+from simulator.people import People, Person, require_application
+from simulator.proofs import Asked, prove
 from simulator.tenants import Tenant
 
 AUDIENCE = "https://api.securitycenter.microsoft.com"
-SCOPES = (
-    "https://api.securitycenter.microsoft.com/.default",
-    "https://api.security.microsoft.com/.default",
-    "https://api-gcc.securitycenter.microsoft.us/.default",
-    "https://api-gov.securitycenter.microsoft.us/.default",
+AUDIENCES = (
+    AUDIENCE,
+    "https://api.security.microsoft.com",
+    "https://api-gcc.securitycenter.microsoft.us",
+    "https://api-gov.securitycenter.microsoft.us",
 )
-
-
-class OAuthError(Exception):
-    """An answer of the token endpoint that is no token: OAuth's error name and Azure's code and text."""
-
-    def __init__(self, status: int, error: str, code: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.error = error
-        self.code = code
-        self.text = text
-
-    def body(self, now: datetime) -> dict[str, Any]:
-        trace, correlation = uuid.uuid4(), uuid.uuid4()
-        stamp = now.strftime("%Y-%m-%d %H:%M:%SZ")
-        return {
-            "error": self.error,
-            "error_description": (
-                f"AADSTS{self.code}: {self.text} Trace ID: {trace} "
-                f"Correlation ID: {correlation} Timestamp: {stamp}"
-            ),
-            "error_codes": [self.code],
-            "timestamp": stamp,
-            "trace_id": str(trace),
-            "correlation_id": str(correlation),
-            "error_uri": f"https://login.microsoftonline.com/error?code={self.code}",
-        }
+SCOPES = tuple(f"{audience}/.default" for audience in AUDIENCES)
+DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+# What MSAL asks for beside the API's scope, so that a person stays signed in.
+RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 
 class BadTokenError(Exception):
@@ -60,20 +40,23 @@ class BadTokenError(Exception):
 
 @dataclass(frozen=True)
 class Holder:
-    """What a good token says of its holder."""
+    """What a good token says of its holder: roles of an application, or scopes delegated by a person."""
 
     tenant: Tenant
     client_id: str
     roles: tuple[str, ...]
+    scopes: tuple[str, ...] = ()
 
 
 class TokenOffice:
     """Issues tokens to the tenants' applications and checks them."""
 
-    def __init__(self, tenants: Mapping[str, Tenant], now: Callable[[], datetime]) -> None:
+    def __init__(self, tenants: Mapping[str, Tenant], now: Callable[[], datetime], issuer: Issuer) -> None:
         self._tenants = tenants
         self._now = now
+        self._issuer = issuer
         self._key = secrets.token_bytes(32)
+        self.people = People(now)
         self._issued = 0
         self._revoked = 0
 
@@ -98,41 +81,70 @@ class TokenOffice:
             "cloud_instance_name": "microsoftonline.com",
         }
 
-    def token(self, tenant_id: str, form: Mapping[str, str]) -> dict[str, Any]:
+    def token(self, tenant_id: str, form: Mapping[str, str], login_url: str) -> dict[str, Any]:
         """The answer to a token request; raises `OAuthError`."""
         tenant = self._tenant(tenant_id)
+        token_url = f"{login_url}/{tenant.tenant_id}/oauth2/v2.0/token"
+        grants: dict[str, Callable[[Tenant, Asked], dict[str, Any]]] = {
+            "client_credentials": self.client_credentials,
+            DEVICE_CODE_GRANT: self.device_code,
+            "refresh_token": self.refresh_token,
+        }
         grant = form.get("grant_type")
         if grant is None:
             text = "The request body must contain the following parameter: 'grant_type'."
             raise OAuthError(400, "invalid_request", 900144, text)
-        if grant != "client_credentials":
+        if grant not in grants:
             text = f"The app requested an unsupported grant type '{grant}'."
             raise OAuthError(400, "unsupported_grant_type", 70003, text)
-        return self.client_credentials(tenant, form)
+        return grants[grant](tenant, Asked(form, token_url, self._now()))
 
-    def client_credentials(self, tenant: Tenant, form: Mapping[str, str]) -> dict[str, Any]:
+    def client_credentials(self, tenant: Tenant, asked: Asked) -> dict[str, Any]:
         """A token for the application itself; raises `OAuthError`."""
-        client = form.get("client_id", "")
-        if client != tenant.client_id:
-            text = (
-                f"Application with identifier '{client}' was not found in the directory '{tenant.tenant_id}'."
-            )
-            raise OAuthError(400, "unauthorized_client", 700016, text)
-        _prove(tenant, form)
-        scope = form.get("scope", "")
-        if scope not in SCOPES:
-            text = f"The provided value for the input parameter 'scope' is not valid: {scope}."
-            raise OAuthError(400, "invalid_scope", 70011, text)
+        require_application(tenant, asked.form.get("client_id", ""))
+        prove(tenant, asked, self._issuer)
+        return self._answer(tenant, self.issue(tenant, aud=_audience(asked.form)))
+
+    def device_code(self, tenant: Tenant, asked: Asked) -> dict[str, Any]:
+        """A token for the person who approved a device code; raises `OAuthError` while nobody has."""
+        code = asked.form.get("device_code", "")
+        person = self.people.redeem_code(tenant, asked.form.get("client_id", ""), code)
+        return self._delegated(tenant, asked, person)
+
+    def refresh_token(self, tenant: Tenant, asked: Asked) -> dict[str, Any]:
+        """A new token for a person who stayed signed in; raises `OAuthError`."""
+        token = asked.form.get("refresh_token", "")
+        person = self.people.redeem_refresh_token(tenant, asked.form.get("client_id", ""), token)
+        return self._delegated(tenant, asked, person)
+
+    def request_device_code(self, tenant_id: str, form: Mapping[str, str], login_url: str) -> dict[str, Any]:
+        """The answer to a client that wants a person to sign in; raises `OAuthError`."""
+        tenant = self._tenant(tenant_id)
+        _audience(form)
+        return self.people.device_code(tenant, form.get("client_id", ""), login_url)
+
+    def issue_for_machine(self, tenant: Tenant, client_id: str, resource: str) -> str:
+        """A token for a managed identity."""
+        return self.issue(tenant, appid=client_id, aud=resource)
+
+    def _delegated(self, tenant: Tenant, asked: Asked, person: Person) -> dict[str, Any]:
+        scopes = " ".join(tenant.delegated)
+        claims = {"scp": scopes, "upn": person.username, "oid": person.object_id, "roles": None}
+        answer = self._answer(tenant, self.issue(tenant, aud=_audience(asked.form), **claims))
+        session = self.people.session(tenant, person, lambda **ids: self.issue(tenant, **ids))
+        return {**answer, **session, "scope": scopes}
+
+    def _answer(self, tenant: Tenant, access_token: str) -> dict[str, Any]:
         lifetime = tenant.token_lifetime_seconds
         return {
             "token_type": "Bearer",
             "expires_in": lifetime,
             "ext_expires_in": lifetime,
-            "access_token": self.issue(tenant),
+            "access_token": access_token,
         }
 
     def issue(self, tenant: Tenant, **claims: Any) -> str:
-        """A signed token; `claims` replace or add to the usual ones."""
+        """A signed token; `claims` replace or add to the usual ones, and None takes one out."""
         now = self._now()
         self._issued += 1
         payload = {
@@ -147,7 +159,8 @@ class TokenOffice:
             "uti": str(self._issued),
             "ver": "1.0",
         }
-        return jwt.encode({**payload, **claims}, self._key, algorithm="HS256")
+        told = {name: value for name, value in {**payload, **claims}.items() if value is not None}
+        return jwt.encode(told, self._key, algorithm="HS256")
 
     def revoke_all(self) -> None:
         """From now on, every token issued so far is refused."""
@@ -162,7 +175,7 @@ class TokenOffice:
                 authorization.removeprefix("Bearer "),
                 self._key,
                 algorithms=["HS256"],
-                audience=AUDIENCE,
+                audience=AUDIENCES,
                 options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
             )
         except jwt.InvalidTokenError as problem:
@@ -172,7 +185,8 @@ class TokenOffice:
         tenant = self._tenants.get(claims["tid"])
         if tenant is None:
             raise BadTokenError("The token's tenant is not known.")
-        return Holder(tenant, claims["appid"], tuple(claims.get("roles", ())))
+        scopes = tuple(claims.get("scp", "").split())
+        return Holder(tenant, claims["appid"], tuple(claims.get("roles", ())), scopes)
 
     def _tenant(self, tenant_id: str) -> Tenant:
         tenant = self._tenants.get(tenant_id)
@@ -185,25 +199,10 @@ class TokenOffice:
         return tenant
 
 
-def _prove_by_secret(tenant: Tenant, form: Mapping[str, str]) -> None:
-    if form["client_secret"] != tenant.client_secret:
-        text = (
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-            f"secret value, not the client secret ID, for a secret added to app '{tenant.client_id}'."
-        )
-        raise OAuthError(401, "invalid_client", 7000215, text)
-    if tenant.secret_expired:
-        text = f"The provided client secret keys for app '{tenant.client_id}' are expired."
-        raise OAuthError(401, "invalid_client", 7000222, text)
-
-
-_PROOFS: dict[str, Callable[[Tenant, Mapping[str, str]], None]] = {"client_secret": _prove_by_secret}
-
-
-def _prove(tenant: Tenant, form: Mapping[str, str]) -> None:
-    for field, proof in _PROOFS.items():
-        if field in form:
-            proof(tenant, form)
-            return
-    text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
-    raise OAuthError(401, "invalid_client", 7000218, text)
+def _audience(form: Mapping[str, str]) -> str:
+    """The API that the form asks a token for; raises `OAuthError`."""
+    scope = " ".join(part for part in form.get("scope", "").split() if part not in RESERVED_SCOPES)
+    if scope not in SCOPES:
+        text = f"The provided value for the input parameter 'scope' is not valid: {scope}."
+        raise OAuthError(400, "invalid_scope", 70011, text)
+    return scope.removesuffix("/.default")
