@@ -11,15 +11,19 @@ import signal
 import subprocess
 import sys
 import traceback
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.clock import Clock
-from pipelines.errors import DefenderSyncError, ExitCode, StoppedError
+from pipelines.errors import ConfigurationError, DefenderSyncError, ExitCode, StoppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipelines.settings import Settings
+    from pipelines.sync import RunObserver, RunResult
 
 logger = logging.getLogger(__name__)
 
@@ -83,18 +87,53 @@ def sync(
         return
     from pipelines.sync import sync as run_sync
 
-    clock = _stoppable_clock()
-    with _progress(clock) as progress:
-        result = run_sync(settings, clock, progress)
-    for outcome in result.outcomes:
-        if outcome.error is not None and Options.debug:
-            traceback.print_exception(outcome.error)
-    if result.exit_code != ExitCode.DONE:
-        failed = [
-            outcome for outcome in result.outcomes if outcome.error and outcome.run.status != "unavailable"
-        ]
-        _complain(f"{len(failed)} of {len(result.outcomes)} not done; the next sync goes on from here")
-    raise typer.Exit(result.exit_code)
+    _run(lambda clock, progress: run_sync(settings, clock, progress))
+
+
+@app.command()
+def backfill(
+    start: Annotated[
+        str, typer.Option("--from", metavar="T", help="Begin: 2026-11-01 or 2026-11-01T12:00Z.")
+    ],
+    end: Annotated[str, typer.Option("--to", metavar="T", help="End, itself not included.")],
+    tenant: TenantOption = None,
+) -> None:
+    """Read a closed range of creation or start times again, and merge it.
+
+    Moves no watermark. One that was cut short goes on where it was when the same range is asked for again. A
+    scheduled sync meanwhile exits 6 and does its work the next time.
+    """
+    from pipelines.sync import backfill as run_backfill
+    from pipelines.windows import Window
+
+    settings = _settings(tenant)
+    asked = Window(_moment("--from", start), _moment("--to", end))
+    if asked.start >= asked.end:
+        raise ConfigurationError(f"--from {start} does not lie before --to {end}")
+    if asked.end > Clock().now():
+        raise ConfigurationError(f"--to {end} lies in the future: a backfill reads a closed range")
+    _run(lambda clock, progress: run_backfill(settings, clock, progress, asked))
+
+
+@app.command()
+def reconcile(
+    days: Annotated[
+        int, typer.Option("--days", min=1, max=180, help="How many days back; the API keeps 180.")
+    ] = 180,
+    tenant: TenantOption = None,
+) -> None:
+    """Compare the API with the warehouse over closed windows, and mend what is missing, changed or gone.
+
+    One that was cut short goes on where it was within a day. A scheduled sync meanwhile exits 6 and does its
+    work the next time.
+    """
+    from pipelines.sync import reconcile as run_reconcile
+    from pipelines.windows import Window
+
+    settings = _settings(tenant)
+    end = Clock().now() - timedelta(minutes=settings.sync.lookback_minutes)
+    asked = Window(end - timedelta(days=days), end)
+    _run(lambda clock, progress: run_reconcile(settings, clock, progress, asked))
 
 
 @app.command()
@@ -171,8 +210,8 @@ def simulate(
 def main() -> None:
     """The program: every error of ours becomes a line or two on standard error, and its exit code."""
     try:
-        app(standalone_mode=False)
-        code = int(ExitCode.DONE)
+        # Without its standalone mode, Typer returns the code of an Exit instead of raising it.
+        code = app(standalone_mode=False) or ExitCode.DONE
     except StoppedError as error:
         _complain(str(error))
         _leave_at_once(error.exit_code)
@@ -180,8 +219,6 @@ def main() -> None:
         code = error.exit_code
         _complain(str(error))
         _show_trace()
-    except typer.Exit as exit_request:
-        code = exit_request.exit_code
     except Exception as error:  # noqa: BLE001  the last resort
         code = _usage_error(error)
         if code == ExitCode.UNEXPECTED:
@@ -191,6 +228,33 @@ def main() -> None:
 
 
 # --- pieces ---------------------------------------------------------------------------------------
+
+
+def _run(command: "Callable[[Clock, RunObserver], RunResult]") -> None:
+    """Run a command that reads from the API, show how it gets on, and end with its exit code."""
+    clock = _stoppable_clock()
+    with _progress(clock) as progress:
+        result = command(clock, progress)
+    for outcome in result.outcomes:
+        if outcome.error is not None and Options.debug:
+            traceback.print_exception(outcome.error)
+    if result.exit_code != ExitCode.DONE:
+        failed = [
+            outcome for outcome in result.outcomes if outcome.error and outcome.run.status != "unavailable"
+        ]
+        _complain(f"{len(failed)} of {len(result.outcomes)} not done; the next run goes on from here")
+    raise typer.Exit(result.exit_code)
+
+
+def _moment(option: str, text: str) -> datetime:
+    """A time of the command line; UTC where it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} {text}: write a date or time such as 2026-11-01 or 2026-11-01T12:00Z"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _settings(tenants: list[str] | None) -> "Settings":

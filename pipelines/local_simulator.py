@@ -39,7 +39,12 @@ def simulated_tenants(settings: Settings) -> Iterator[Settings]:
 def _running_simulator() -> Iterator[dict[str, str]]:
     # It ends when its standard input does, so it does not outlive a sync that was killed.
     process = subprocess.Popen(  # noqa: S603  our own module, no shell
-        [*COMMAND, "--port", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*COMMAND, "--port", "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # In a session of its own, so that Ctrl-C stops the sync, which then stops it.
+        start_new_session=True,
     )
     try:
         line = process.stdout.readline() if process.stdout else ""

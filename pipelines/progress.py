@@ -62,9 +62,10 @@ class LogProgress:
 
     def stored(self, run: RunRow, what: str, rows: int, changes: Changes) -> None:
         """A line for each chunk."""
+        gone = f", {changes.rows_gone:,} gone" if changes.rows_gone else ""
         self._say(
             f"{run.tenant} {run.resource}: {what}: {rows:,} read, {changes.rows_new:,} new, "
-            f"{changes.rows_changed:,} changed"
+            f"{changes.rows_changed:,} changed{gone}"
         )
 
     def finished(self, run: RunRow) -> None:

@@ -44,6 +44,15 @@ class Quota:
             hour = self._count_since(stamp - HOUR_MS)
         return max(self.per_minute - minute, 0), max(self.per_hour - hour, 0)
 
+    def seconds_for(self, calls: int, now: datetime) -> float:
+        """About how long the limits make that many calls wait."""
+        minute, hour = self.left(now)
+        if calls <= min(minute, hour):
+            return 0.0
+        by_minute = (calls - minute) / self.per_minute * 60
+        by_hour = (calls - hour) / self.per_hour * 3600
+        return max(by_minute, by_hour, 0.0)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

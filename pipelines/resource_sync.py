@@ -1,25 +1,20 @@
-"""How one sync of one resource of one tenant goes: windows, refresh, scrub; each chunk stored as it is proven.
+"""How one sync of one resource of one tenant goes: windows, refresh, scrub.
 
 Decides in which order things are read and what each reading allows to be written. Reading is the reader's,
-writing the writer's.
+storing the chunk store's.
 """
 
 import logging
-from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
-import pyarrow as pa
-
+from pipelines.chunks import ChunkStore, Observer, Writer
 from pipelines.clock import Clock
-from pipelines.errors import PartialError, RejectedError
+from pipelines.errors import RejectedError
 from pipelines.odata import null_filter
 from pipelines.reader import ListReader, Reading, TooManyRowsError
-from pipelines.records import BadRecord, Resource
 from pipelines.refresh import RefreshPlan, plan_refresh, scrub_start
 from pipelines.settings import SyncSettings
-from pipelines.warehouse import TICK, Changes, RunRow, Warehouse
+from pipelines.warehouse import RunRow, Warehouse
 from pipelines.windows import Horizon, Window, WindowPlan, first_moment
 
 logger = logging.getLogger(__name__)
@@ -28,39 +23,6 @@ logger = logging.getLogger(__name__)
 SMALLEST_SKEW = timedelta(seconds=2)
 # A scrub asks for fewer known rows than a page holds, so that some unknown ones fit in the same call.
 SCRUB_FILL = 0.95
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What one load stores: rows as they were read, and what the database is told once they are in."""
-
-    tenant: str
-    resource: Resource
-    stamp: datetime
-    tables: tuple[pa.Table, ...]
-    bad_records: tuple[BadRecord, ...] = ()
-    gone_ids: tuple[str, ...] = ()
-    gone_at: datetime | None = None
-    watermark: datetime | None = None
-    scrubbed_until: datetime | None = None
-    largest_page: int = 0
-
-
-class Writer(Protocol):
-    """Stores chunks, one after the other."""
-
-    def submit(self, chunk: Chunk) -> "Future[Changes]":
-        """Store the chunk some time later."""
-
-
-class Observer(Protocol):
-    """Is told how a resource gets on."""
-
-    def reading(self, run: RunRow, what: str, reader: ListReader) -> None:
-        """Something is about to be read."""
-
-    def stored(self, run: RunRow, what: str, rows: int, changes: Changes) -> None:
-        """A chunk is in the warehouse."""
 
 
 class ResourceSync:
@@ -79,32 +41,25 @@ class ResourceSync:
     ) -> None:
         self.reader, self.run_row = reader, run
         self._settings, self._clock = settings, clock
-        self._warehouse, self._writer, self._observer = warehouse, writer, observer
+        self._warehouse, self._observer = warehouse, observer
         self._resource = reader.resource
         self._lookback = timedelta(minutes=settings.lookback_minutes)
         self._horizon = Horizon.at(run.started_at, self._lookback)
         self._knows_server_time = False
-        self._pending: tuple[Future[Changes], str, int] | None = None
-        self._unproven: list[Window] = []
-        self._first_stamp = warehouse.read_stamp(run.tenant, self._resource, clock.now())
-        self._last_stamp = self._first_stamp - TICK
+        self._store = ChunkStore(
+            clock=clock, warehouse=warehouse, writer=writer, reader=reader, run=run, observer=observer
+        )
 
     def run(self) -> None:
         """Read all that is due. Raises PartialError where a window could not be proven whole."""
         with self.reader.opened():
             caught_up_from = self._catch_up()
             self._read_timeless()
-            self._wait_for_pending()
+            self._store.wait()
             self._refresh()
             self._scrub(caught_up_from)
-            self._wait_for_pending()
-        if self._unproven:
-            names = ", ".join(str(window) for window in self._unproven[:3])
-            more = f" and {len(self._unproven) - 3} more" if len(self._unproven) > 3 else ""
-            raise PartialError(
-                f"{self._resource.name}: rows of {names}{more} kept moving while they were read; what came is "
-                "kept, and the next sync reads them again"
-            )
+            self._store.wait()
+        self._store.raise_if_unproven()
 
     # --- new rows ---
 
@@ -138,7 +93,7 @@ class ResourceSync:
             contiguous = contiguous and reading.proven
             reached = min(window.end, reading.server_time or window.end)
             moves = contiguous and (kept is None or reached > kept or kept > self._horizon.run_start)
-            self._store(reading, str(window), watermark=reached if moves else None)
+            self._store.store(reading, str(window), watermark=reached if moves else None)
             self.run_row.window_end = window.end
             plan.was_read(window, reading.rows)
         return start
@@ -176,13 +131,13 @@ class ResourceSync:
             logger.info("%s", error)
             return
         if reading.rows:
-            self._store(reading, "without a start")
+            self._store.store(reading, "without a start")
 
     # --- rows that may have changed ---
 
     def _refresh(self) -> None:
         """Read again the open rows that this run has not read."""
-        rows = self._warehouse.open_rows(self.run_row.tenant, self._resource, self._first_stamp)
+        rows = self._warehouse.open_rows(self.run_row.tenant, self._resource, self._store.first_stamp)
         if not rows:
             return
         plan = plan_refresh(rows, self.reader.sizes.asked)
@@ -194,7 +149,7 @@ class ResourceSync:
             if reading.proven:
                 gone += [each for each in plan.window_ids if each not in reading.identities]
             whole.add(reading)
-        self._store(whole, what, gone_ids=tuple(gone))
+        self._store.store(whole, what, gone_ids=tuple(gone))
 
     def _read_batches(self, plan: RefreshPlan) -> tuple[Reading, list[str]]:
         """The rows asked for by id, and the ids that are no longer there."""
@@ -248,46 +203,6 @@ class ResourceSync:
             reading = self.reader.read_window(window, self._horizon, known_rows, known_rows)
             start = window.end
             done = start >= settled.end
-            self._store(reading, what, scrubbed_until=settled.start if done else start)
+            self._store.store(reading, what, scrubbed_until=settled.start if done else start)
             if done and begin > settled.start:
                 start, end = settled.start, begin
-
-    # --- storing ---
-
-    def _store(
-        self,
-        reading: Reading,
-        what: str,
-        *,
-        gone_ids: tuple[str, ...] = (),
-        watermark: datetime | None = None,
-        scrubbed_until: datetime | None = None,
-    ) -> None:
-        """Hand a chunk to the writer, and go on reading while it is stored; one at a time is under way."""
-        self._wait_for_pending()
-        self._unproven += reading.unproven_windows
-        self._last_stamp = max(self._clock.now(), self._last_stamp + TICK)
-        chunk = Chunk(
-            tenant=self.run_row.tenant,
-            resource=self._resource,
-            stamp=self._last_stamp,
-            tables=tuple(reading.tables),
-            bad_records=tuple(reading.bad_records),
-            gone_ids=gone_ids,
-            gone_at=self._last_stamp if gone_ids else None,
-            watermark=watermark,
-            scrubbed_until=scrubbed_until,
-            largest_page=self.reader.sizes.largest_ever,
-        )
-        self.run_row.rows_quarantined += len({bad.record_hash for bad in reading.bad_records})
-        self._pending = (self._writer.submit(chunk), what, reading.rows)
-
-    def _wait_for_pending(self) -> None:
-        if self._pending is None:
-            return
-        future, what, rows = self._pending
-        self._pending = None
-        changes = future.result()
-        self.run_row.rows_new += changes.rows_new
-        self.run_row.rows_changed += changes.rows_changed
-        self._observer.stored(self.run_row, what, rows, changes)

@@ -5,11 +5,12 @@ signals only in the main thread, which must stay free to stop the run.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pyarrow as pa
 
+from pipelines.chunks import Chunk
 from pipelines.defender import Loader
-from pipelines.resource_sync import Chunk
 from pipelines.warehouse import Changes, Warehouse
 
 
@@ -48,12 +49,12 @@ class ChunkWriter:
             changed_ids=changes.table.select(["id"]),
             bad_records=chunk.bad_records,
             gone_ids=chunk.gone_ids,
-            gone_at=chunk.gone_at,
             watermark=chunk.watermark,
             scrubbed_until=chunk.scrubbed_until,
+            range_reached=chunk.range_reached,
             largest_page=chunk.largest_page,
         )
-        return changes
+        return replace(changes, rows_gone=len(chunk.gone_ids))
 
 
 def _incoming(chunk: Chunk) -> pa.Table:

@@ -11,10 +11,12 @@ from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from pipelines import status
 from pipelines.auth import TokenProvider, token_provider
+from pipelines.chunks import Observer, Writer
 from pipelines.client import DefenderClient, Patience
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
@@ -28,11 +30,13 @@ from pipelines.errors import (
 from pipelines.local_simulator import simulated_tenants
 from pipelines.publish import publish
 from pipelines.quota import Quota
+from pipelines.range_sync import BACKFILL, RECONCILE, RangeSync
 from pipelines.reader import ListReader
 from pipelines.records import RESOURCES
-from pipelines.resource_sync import Observer, ResourceSync
-from pipelines.settings import Settings, TenantSettings
+from pipelines.resource_sync import ResourceSync
+from pipelines.settings import Settings, SyncSettings, TenantSettings
 from pipelines.warehouse import RunRow, Warehouse
+from pipelines.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -93,16 +97,56 @@ def _exit_code(error: Exception | None) -> int:
     return error.exit_code if isinstance(error, DefenderSyncError) else ExitCode.UNEXPECTED
 
 
+class Job(Protocol):
+    """What is done for one resource of one tenant."""
+
+    def run(self) -> None:
+        """Do it."""
+
+
+class JobMaker(Protocol):
+    """Makes the job of one resource of one tenant."""
+
+    def __call__(
+        self,
+        *,
+        settings: SyncSettings,
+        clock: Clock,
+        warehouse: Warehouse,
+        writer: Writer,
+        reader: ListReader,
+        run: RunRow,
+        observer: Observer,
+    ) -> Job:
+        """The job."""
+
+
 def sync(settings: Settings, clock: Clock, observer: RunObserver) -> RunResult:
     """Bring the warehouse in step with every tenant of `settings`, and publish it.
 
     Raises LockedError where another sync runs, WarehouseError where the database or the disk fails,
     StoppedError where `clock.stopping` was set; what failed for one tenant is in the result.
     """
+    return _run_all(settings, clock, observer, "sync", ResourceSync)
+
+
+def backfill(settings: Settings, clock: Clock, observer: RunObserver, asked: Window) -> RunResult:
+    """Read the range again and merge it; as `sync` otherwise."""
+    return _run_all(settings, clock, observer, BACKFILL, partial(RangeSync, asked=asked))
+
+
+def reconcile(settings: Settings, clock: Clock, observer: RunObserver, asked: Window) -> RunResult:
+    """Compare the range with the API and mend what is missing, changed or gone; as `sync` otherwise."""
+    return _run_all(settings, clock, observer, RECONCILE, partial(RangeSync, asked=asked))
+
+
+def _run_all(
+    settings: Settings, clock: Clock, observer: RunObserver, command: str, make_job: JobMaker
+) -> RunResult:
     data_dir = DataDir(settings.data_dir, settings.sync.published_mode)
     data_dir.create()
     with data_dir.locked(), simulated_tenants(settings) as reachable, _opened(data_dir) as warehouse:
-        return _Run(reachable, data_dir, warehouse, clock, observer).run()
+        return _Run(reachable, data_dir, warehouse, clock, observer, command, make_job).run()
 
 
 @contextmanager
@@ -118,7 +162,14 @@ class _Run:
     """The parts of one run, and what they share."""
 
     def __init__(
-        self, settings: Settings, data_dir: DataDir, warehouse: Warehouse, clock: Clock, observer: RunObserver
+        self,
+        settings: Settings,
+        data_dir: DataDir,
+        warehouse: Warehouse,
+        clock: Clock,
+        observer: RunObserver,
+        command: str,
+        make_job: JobMaker,
     ) -> None:
         # dlt takes a second to import: only now, when there is something to load into.
         from pipelines.defender import Loader
@@ -126,6 +177,7 @@ class _Run:
 
         self._settings, self._data_dir = settings, data_dir
         self._warehouse, self._clock, self._observer = warehouse, clock, observer
+        self._command, self._make_job = command, make_job
         self._started_at = clock.now()
         self._run_id = f"{self._started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         self._loader = Loader(warehouse, data_dir.working_dir)
@@ -190,7 +242,9 @@ class _Run:
         patience = Patience(self._settings.sync.max_wait_minutes * 60, tenant.name)
         for name in self._settings.sync.resources:
             outcome = Outcome(
-                RunRow(self._run_id, tenant.name, name, "sync", max(self._clock.now(), self._started_at))
+                RunRow(
+                    self._run_id, tenant.name, name, self._command, max(self._clock.now(), self._started_at)
+                )
             )
             self._result.outcomes.append(outcome)
             self._warehouse.save_run(outcome.run)
@@ -225,7 +279,7 @@ class _Run:
             self._warehouse.progress(tenant.name, resource).largest_page,
         )
         try:
-            ResourceSync(
+            self._make_job(
                 settings=sync_settings,
                 clock=self._clock,
                 warehouse=self._warehouse,

@@ -37,11 +37,21 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class RangeKey:
+    """The range that a backfill or reconcile works on."""
+
+    command: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
 class Changes:
-    """The rows of a chunk that are new or differ from what the warehouse has."""
+    """The rows of a chunk that are new or differ from what the warehouse has, and how many are gone."""
 
     table: pa.Table
     rows_new: int
+    rows_gone: int = 0
 
     @property
     def rows_changed(self) -> int:
@@ -192,9 +202,9 @@ class Warehouse:
         changed_ids: pa.Table | None = None,
         bad_records: Iterable[BadRecord] = (),
         gone_ids: Sequence[str] = (),
-        gone_at: datetime | None = None,
         watermark: datetime | None = None,
         scrubbed_until: datetime | None = None,
+        range_reached: tuple[RangeKey, datetime] | None = None,
         largest_page: int = 0,
     ) -> None:
         """Finish a chunk whose changed rows are loaded: read stamps, versions, quarantine, and how far."""
@@ -216,7 +226,13 @@ class Warehouse:
                 cursor.execute(
                     f"update {SCHEMA}.{resource.name} set gone_at = ? "
                     "where tenant = ? and gone_at is null and list_contains(?, id)",
-                    [gone_at, tenant, list(gone_ids)],
+                    [stamp, tenant, list(gone_ids)],
+                )
+            if range_reached is not None:
+                key, reached = range_reached
+                cursor.execute(
+                    f"insert or replace into {SCHEMA}.ranges values (?, ?, ?, ?, ?, ?)",
+                    [tenant, resource.name, key.command, key.start, key.end, reached],
                 )
             cursor.execute(
                 f"""
@@ -338,6 +354,34 @@ class Warehouse:
             [tenant, start, cut],
         )[0]
         return Window(start, cut), int(count)
+
+    def ids_between(self, tenant: str, resource: Resource, window: Window) -> list[str]:
+        """The ids of the rows of a window that are not known to be gone."""
+        at = resource.cursor_column
+        rows = self._rows(
+            f"select id from {SCHEMA}.{resource.name} "
+            f"where tenant = ? and gone_at is null and {at} >= ? and {at} < ? order by id",
+            [tenant, window.start, window.end],
+        )
+        return [row[0] for row in rows]
+
+    def unfinished_range(
+        self, tenant: str, resource: Resource, command: str
+    ) -> tuple[RangeKey, datetime] | None:
+        """The range of that command that was cut short, and how far it was read."""
+        row = self._row(
+            f"select range_start, range_end, reached from {SCHEMA}.ranges "
+            "where tenant = ? and resource = ? and command = ?",
+            [tenant, resource.name, command],
+        )
+        return (RangeKey(command, row[0], row[1]), row[2]) if row else None
+
+    def finish_range(self, tenant: str, resource: Resource, command: str) -> None:
+        """Forget the range: it is read to its end."""
+        self._rows(
+            f"delete from {SCHEMA}.ranges where tenant = ? and resource = ? and command = ?",
+            [tenant, resource.name, command],
+        )
 
     # --- the run log ---
 
