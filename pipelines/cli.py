@@ -54,6 +54,16 @@ class Options:
     debug = False
 
 
+class PlainFormatter(logging.Formatter):
+    """Whatever the API sent stays one line, and steers no terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name is logging's
+        """The message without control characters."""
+        from pipelines.progress import plain
+
+        return plain(super().formatMessage(record))
+
+
 @app.callback()
 def common(
     debug: Annotated[
@@ -62,9 +72,9 @@ def common(
 ) -> None:
     """Options of every command."""
     Options.debug = debug
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], force=True)
     for noisy in ("urllib3", "msal", "filelock", "dlt"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -17,7 +17,7 @@ from dlt.extract import DltResource
 from pipelines.records import RESOURCES, Resource
 from pipelines.warehouse import SCHEMA, Warehouse
 
-DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "json": "json"}
+DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "list": "json", "object": "json"}
 # Rows are unique within one load (see `sync`), so dlt needs not look for duplicates itself.
 MERGE: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 FREEZE_TYPES: Any = {"data_type": "freeze"}
@@ -46,7 +46,7 @@ def _columns(resource: Resource) -> Any:
     kinds = {
         "tenant": "text",
         **{column.name: column.kind for column in resource.columns},
-        "additional_properties": "json",
+        "additional_properties": "object",
         "synced_at": "time",
         "gone_at": "time",
     }
@@ -72,7 +72,12 @@ class Loader:
             destination=dlt.destinations.duckdb(self._warehouse.connection),
             dataset_name=SCHEMA,
         )
-        pipeline.run(defender(pages), loader_file_format="parquet")
+        try:
+            pipeline.run(defender(pages), loader_file_format="parquet")
+        except BaseException:
+            # dlt's next run would load what this one left behind, and then return without its own rows.
+            shutil.rmtree(self._working_dir, ignore_errors=True)
+            raise
 
     def create_state_tables(self, tenant: str) -> None:
         """Both state tables with all their columns, empty."""

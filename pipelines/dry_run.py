@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipelines.data_dir import DataDir
+from pipelines.errors import LockedError
 from pipelines.records import RESOURCES, Resource
 from pipelines.refresh import plan_refresh, scrub_start
 from pipelines.settings import Settings
@@ -27,8 +28,14 @@ class Intent:
 
 
 def intents(settings: Settings, now: datetime) -> Iterator[Intent]:
-    """What is due now, by tenant and resource. Raises WarehouseError where the database cannot be read."""
-    path = DataDir(settings.data_dir).warehouse
+    """What is due now, by tenant and resource.
+
+    Raises LockedError while a sync holds the database, WarehouseError where it cannot be read.
+    """
+    data_dir = DataDir(settings.data_dir)
+    if data_dir.is_locked():
+        raise LockedError(f"a sync is running in {data_dir.path}; what it leaves to do is known when it ends")
+    path = data_dir.warehouse
     warehouse = Warehouse(path, read_only=True) if path.exists() else None
     try:
         for tenant in settings.tenants:

@@ -20,7 +20,6 @@ DATABASE = "defender.duckdb"
 PARTIAL = ".partial"
 # DuckDB 1.4 and later read this; files of 2.0's own format are unreadable to 1.4 and 1.5.
 STORAGE_VERSION = "v1.4.0"
-KEPT_SNAPSHOTS = 2
 # The published file is named like schema `defender`, so its state tables stand in schema `main`: then
 # `defender.machine_actions` is the catalog's table, and not an ambiguous reference.
 STATE_TABLES = (
@@ -47,8 +46,9 @@ def publish(warehouse: Warehouse, data_dir: DataDir, now: datetime) -> Path:
         _write_database(warehouse, partial)
         _set_modes(data_dir, partial)
         partial.rename(target)
+        before = data_dir.published.resolve()
         _switch(data_dir, target)
-        _remove_old(data_dir, target)
+        _remove_others(data_dir, kept={target.resolve(), before})
     except (OSError, duckdb.IOException) as error:
         raise WarehouseError(
             f"the snapshot cannot be written under {data_dir.snapshots}: {str(error).splitlines()[0]}. "
@@ -134,7 +134,7 @@ def _switch(data_dir: DataDir, target: Path) -> None:
     fresh.replace(data_dir.published)
 
 
-def _remove_old(data_dir: DataDir, current: Path) -> None:
-    others = sorted(path for path in data_dir.snapshots.iterdir() if path != current)
-    for path in others[: -(KEPT_SNAPSHOTS - 1)]:
-        shutil.rmtree(path)
+def _remove_others(data_dir: DataDir, kept: set[Path]) -> None:
+    for path in data_dir.snapshots.iterdir():
+        if path.resolve() not in kept:
+            shutil.rmtree(path)

@@ -7,7 +7,6 @@ the window that it was asked by.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,16 +17,19 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines import json_text
+
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 INT64_RANGE = range(-(2**63), 2**63)
+JSON_KINDS: dict[str, type] = {"list": list, "object": dict}
 NO_RAW = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a state table: its name, its kind (text, time, integer, json), and the API's field.
+    """A column of a state table: its name, its kind (text, time, integer, list, object), and the API's field.
 
-    `path` names the field, and its member where it is nested.
+    `path` names the field, and its member where it is nested. Lists and objects are kept as JSON.
     """
 
     name: str
@@ -82,7 +84,10 @@ class Resource:
     @property
     def json_columns(self) -> tuple[str, ...]:
         """The columns that hold JSON."""
-        return (*(column.name for column in self.columns if column.kind == "json"), "additional_properties")
+        return (
+            *(column.name for column in self.columns if column.kind in JSON_KINDS),
+            "additional_properties",
+        )
 
 
 class _FileInfo(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
@@ -152,8 +157,8 @@ MACHINE_ACTIONS = Resource(
         _time("cancellation_date_time_utc", "cancellationDateTimeUtc"),
         Column("error_h_result", "integer", ("errorHResult",)),
         _text("scope", "scope"),
-        Column("commands", "json", ("commands",)),
-        Column("troubleshoot_info", "json", ("troubleshootInfo",)),
+        Column("commands", "list", ("commands",)),
+        Column("troubleshoot_info", "object", ("troubleshootInfo",)),
         _text("external_id", "externalId"),
         _text("request_source", "requestSource"),
     ),
@@ -222,9 +227,9 @@ def page_decoder(resource: Resource) -> Callable[[bytes], DecodedPage]:
     def decode(body: bytes) -> DecodedPage:
         try:
             return _decode_fast(resource, fast.decode(body).value)  # type: ignore[attr-defined]
-        except (msgspec.DecodeError, pa.ArrowInvalid, UnicodeError, RecursionError):
+        except (ValueError, OverflowError, RecursionError):
             # One odd value or unknown field spoils the fast way for its whole page: record by record then.
-            return _decode_each(resource, _raw_records(body))
+            return _decode_each(resource, _record_texts(body))
 
     return decode
 
@@ -239,7 +244,7 @@ def _decode_fast(resource: Resource, records: list[msgspec.Struct]) -> DecodedPa
     if resource is MACHINE_ACTIONS:
         _unfold_machine_actions(by_field)
     if "" in by_field["id"]:
-        raise pa.ArrowInvalid("an empty id")
+        raise ValueError("an empty id")
     arrays = [_fast_array(column, by_field[column.name]) for column in resource.columns]
     nothing = pa.nulls(len(records), pa.string())
     names = [*(column.name for column in resource.columns), "additional_properties"]
@@ -252,7 +257,7 @@ def _unfold_machine_actions(by_field: dict[str, Sequence[Any]]) -> None:
     for member in ("file_identifier", "file_identifier_type"):
         by_field[f"related_file_info__{member}"] = [file and getattr(file, member) for file in files]
     older = by_field.pop("last_update_time_utc")
-    if any(older):
+    if any(value is not None for value in older):
         newer = by_field["last_update_date_time_utc"]
         by_field["last_update_date_time_utc"] = [
             a if a is not None else b for a, b in zip(newer, older, strict=True)
@@ -260,48 +265,73 @@ def _unfold_machine_actions(by_field: dict[str, Sequence[Any]]) -> None:
 
 
 def _fast_array(column: Column, values: Sequence[Any]) -> "pa.Array[Any]":
-    if column.kind == "json":
-        return pa.array([_canonical_raw(raw) for raw in values], pa.string())
+    if column.kind in JSON_KINDS:
+        return pa.array([_canonical_raw(column.kind, raw) for raw in values], pa.string())
     if column.kind == "time":
-        # Seven fractional digits need nanoseconds; the cast to microseconds truncates.
-        nanoseconds = pa.array(values, pa.string()).cast(pa.timestamp("ns", tz="UTC"))
-        truncated: pa.Array[Any] = pc.floor_temporal(nanoseconds, unit="microsecond")
-        return truncated.cast(TIMESTAMP)
+        return _fast_times(pa.array(values, pa.string()))
     return pa.array(values, column.arrow_type)
 
 
-_SHORT_JSON: dict[bytes, str | None] = {b"null": None, b"[]": "[]", b"{}": "{}"}
+def _fast_times(texts: "pa.Array[Any]") -> "pa.Array[Any]":
+    """Times as the API writes them; Arrow would also take shorter ones and zones, which go the other way."""
+    shortest = pc.min(pc.utf8_length(texts)).as_py()
+    if shortest is not None and shortest < len("2026-11-20T12:00:00Z"):
+        raise ValueError("a time without its seconds")
+    if pc.all(pc.ends_with(texts, pattern="Z")).as_py() is False:
+        raise ValueError("a time that is not said to be UTC")
+    # Seven fractional digits need nanoseconds; the cast to microseconds truncates.
+    nanoseconds = texts.cast(pa.timestamp("ns", tz="UTC"))
+    truncated: pa.Array[Any] = pc.floor_temporal(nanoseconds, unit="microsecond")
+    return truncated.cast(TIMESTAMP)
 
 
-def _canonical_raw(raw: msgspec.Raw) -> str | None:
+_SHORT_JSON: dict[tuple[str, bytes], str] = {("list", b"[]"): "[]", ("object", b"{}"): "{}"}
+
+
+def _canonical_raw(kind: str, raw: msgspec.Raw) -> str | None:
     text = bytes(raw)
-    if text in _SHORT_JSON:
-        return _SHORT_JSON[text]
-    return canonical_json(_parse_json(text))
+    if text == b"null":
+        return None
+    return _SHORT_JSON.get((kind, text)) or _read_json(kind, json_text.parse_member(text.decode()))
 
 
 # --- record by record -----------------------------------------------------------------------------
 
 
-def _raw_records(body: bytes) -> list[Any]:
-    """The list's records as Python values; ValueError where the body is no list of records."""
+class _RawBody(msgspec.Struct, gc=False):
+    value: list[msgspec.Raw]
+
+
+_raw_decoder = msgspec.json.Decoder(_RawBody)
+
+
+def _record_texts(body: bytes) -> list[str]:
+    """The JSON text of each record of the list; ValueError where the body is no list.
+
+    Bytes that are no UTF-8 become lone surrogates, which spoil only the value that they stand in.
+    """
     try:
-        parsed = _parse_json(body.decode("utf-8-sig", errors="replace"))
-    except (ValueError, RecursionError) as error:
+        return [bytes(raw).decode(errors="surrogateescape") for raw in _raw_decoder.decode(body).value]
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8-sig", errors="surrogateescape").strip()
+    try:
+        records = dict(json_text.members(text)).get("value", "")
+    except ValueError as error:
         raise ValueError("cut off or no JSON") from error
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("value"), list):
+    if not (text.startswith("{") and records.startswith("[")):
         raise ValueError("JSON without a list `value`")
-    return list(parsed["value"])
+    return json_text.parts(records)
 
 
-def _decode_each(resource: Resource, records: Iterable[Any]) -> DecodedPage:
+def _decode_each(resource: Resource, texts: Iterable[str]) -> DecodedPage:
     rows: list[dict[str, Any]] = []
     bad: list[BadRecord] = []
     identities: list[Hashable] = []
-    for record in records:
+    for text in texts:
+        record = _parse(text)
         row, problems = _decode_record(resource, record)
         if problems:
-            bad.append(BadRecord("; ".join(problems), canonical_json(record)))
+            bad.append(BadRecord("; ".join(problems), json_text.storable(record)))
         if row is not None:
             rows.append(row)
         identities.append(_identity(record))
@@ -314,11 +344,18 @@ def _decode_each(resource: Resource, records: Iterable[Any]) -> DecodedPage:
     return DecodedPage(pa.Table.from_pylist(rows, schema=schema), tuple(bad), identities)
 
 
+def _parse(text: str) -> Any:
+    try:
+        return json_text.parse(text)
+    except ValueError as error:
+        raise ValueError("no JSON") from error
+
+
 def _identity(record: Any) -> Hashable:
     """What tells a record from the others of its list: its id, or else its content."""
-    if isinstance(record, dict) and isinstance(record.get("id"), str) and record["id"]:
+    if isinstance(record, dict) and type(record.get("id")) is str and record["id"]:
         return str(record["id"])
-    return ("no id", canonical_json(record))
+    return ("no id", json_text.storable(record))
 
 
 def _decode_record(resource: Resource, record: Any) -> tuple[dict[str, Any] | None, list[str]]:
@@ -333,13 +370,13 @@ def _decode_record(resource: Resource, record: Any) -> tuple[dict[str, Any] | No
             row[column.name] = None
             continue
         try:
-            row[column.name] = _READERS[column.kind](value)
+            row[column.name] = _read(column.kind, value)
         except (ValueError, TypeError, OverflowError):
             row[column.name] = None
             problems.append(f"{'.'.join(column.path)} is no {column.kind}")
     problems += _misshapen(resource, record)
-    extra = _unknown_fields(resource, record)
-    row["additional_properties"] = canonical_json(extra) if extra else None
+    row["additional_properties"], lost = _additional_properties(_unknown_fields(resource, record))
+    problems += lost
     if not row["id"]:
         return None, [*problems, "id is missing"]
     if resource.cursor_required and row[resource.cursor_column] is None:
@@ -382,8 +419,34 @@ def _unknown_fields(resource: Resource, record: dict[str, Any]) -> dict[str, Any
     return extra
 
 
+def _additional_properties(extra: dict[str, Any]) -> tuple[str | None, list[str]]:
+    """The unknown fields as JSON, without those that are none, and what is wrong with them."""
+    kept = {name: value for name, value in extra.items() if _is_json({name: value})}
+    problems = ["a field beyond the schema is no JSON"] if len(kept) < len(extra) else []
+    return (json_text.canonical(kept) if kept else None), problems
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json_text.canonical(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _read(kind: str, value: Any) -> Any:
+    """The value as a column of that kind holds it; ValueError, TypeError or OverflowError where it cannot."""
+    return _read_json(kind, value) if kind in JSON_KINDS else _READERS[kind](value)
+
+
+def _read_json(kind: str, value: Any) -> str:
+    if not isinstance(value, JSON_KINDS[kind]):
+        raise ValueError
+    return json_text.canonical(value)
+
+
 def _read_text(value: Any) -> str:
-    if not isinstance(value, str):
+    if type(value) is not str:  # `OddText` is none
         raise TypeError
     value.encode()  # a lone surrogate is no text; UnicodeEncodeError is a ValueError
     return value
@@ -411,24 +474,15 @@ def read_time(value: Any) -> datetime:
     microsecond = int((fraction or "0").ljust(6, "0")[:6])
     moment = datetime(*(int(number) for number in numbers), microsecond, tzinfo=UTC)  # type: ignore[arg-type,misc]
     if sign:
+        if int(zone_hours) > 23 or int(zone_minutes) > 59:
+            raise ValueError
         offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
         moment = moment - offset if sign == "+" else moment + offset
     return moment
-
-
-def canonical_json(value: Any) -> str:
-    """One spelling for equal values: sorted keys, no white space, plain ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _parse_json(text: str | bytes) -> Any:
-    """JSON as Python values; `NaN` and its like, which are no JSON, become text."""
-    return json.loads(text, parse_constant=str)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "text": _read_text,
     "integer": _read_integer,
     "time": read_time,
-    "json": canonical_json,
 }

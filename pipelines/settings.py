@@ -1,29 +1,43 @@
-"""The configuration: its keys, their defaults and rules, read through dlt's own providers.
+"""The configuration: its keys, their defaults and rules.
 
-Owns every key under `sync` and `tenants`. An unknown key, a wrong type or a missing credential is a
-ConfigurationError that names the key; nothing is read from the network and nothing is written.
+Owns every key under `sync`, `tenants` and `auth`, and what they must be together. An unknown key, a wrong type
+or a missing credential is a ConfigurationError that names the key. `docs/configuration.md` is made of this.
 """
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.clouds import CLOUDS, SIMULATOR
+from pipelines.config_values import (
+    Source,
+    read_record,
+    read_sources,
+    refuse_unknown_keys,
+    refuse_unknown_sections,
+    section_names,
+)
 from pipelines.errors import ConfigurationError
 
 RESOURCES = ("machine_actions", "investigations")
-AUTH_KINDS = ("secret", "token")
+# The ways to sign in, and the keys that each needs.
+AUTH_KINDS = {
+    "secret": ("tenant_id", "client_id", "client_secret"),
+    "certificate": ("tenant_id", "client_id", "certificate_path"),
+    "managed_identity": (),
+    "federated": ("tenant_id", "client_id"),
+    "device_code": ("tenant_id", "client_id"),
+    "token": ("access_token",),
+}
+SIGN_IN_IS_ELSEWHERE = ("token", "managed_identity")
+# Where the platform says that it puts a workload's assertion: Kubernetes' webhook, GitHub Actions.
+FEDERATED_VARIABLES = ("AZURE_FEDERATED_TOKEN_FILE", "ACTIONS_ID_TOKEN_REQUEST_URL")
 TENANT_NAME = re.compile(r"[a-z][a-z0-9_]*")
-# Sections of the same files that belong to dlt itself.
-DLT_SECTIONS = frozenset({"runtime", "load", "normalize", "extract", "data_writer", "schema", "destination"})
-
-Record = TypeVar("Record", bound="SyncSettings | TenantSettings")
 
 
 def option(
@@ -35,8 +49,12 @@ def option(
     choices: Iterable[str] | None = None,
     pattern: str | None = None,
     secret: bool = False,
+    credential: bool = False,
 ) -> Any:
-    """A key's default, its one-sentence meaning and its rules."""
+    """A key's default, its one-sentence meaning and its rules.
+
+    A credential may also stand in the [auth.NAME] section that the tenant names.
+    """
     rules = {
         "text": text,
         "at_least": at_least,
@@ -44,6 +62,7 @@ def option(
         "choices": choices,
         "pattern": pattern,
         "secret": secret,
+        "credential": credential,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: tuple(default), metadata=rules)
@@ -78,14 +97,37 @@ class TenantSettings:
     name: str = ""
     cloud: str = option("commercial", "Which of Microsoft's clouds, or the simulator.", choices=CLOUDS)
     tenant_id: str = option("", "Directory (tenant) id.", pattern=r"[0-9A-Za-z.\-]+")
-    client_id: str = option("", "Application (client) id.", pattern=r"[0-9A-Za-z.\-]+")
-    auth: str = option("secret", "How to sign in.", choices=AUTH_KINDS)
-    client_secret: str = option("", "The application's secret, for auth = secret.", secret=True)
-    access_token: str = option("", "A token as it is, for auth = token.", secret=True)
+    credentials: str = option("", "Takes the credentials that stand in [auth.NAME]: the name.")
+    auth: str = option("secret", "How to sign in.", choices=AUTH_KINDS, credential=True)
+    client_id: str = option("", "Application (client) id.", pattern=r"[0-9A-Za-z.\-]+", credential=True)
+    client_secret: str = option(
+        "", "The application's secret, for auth = secret.", secret=True, credential=True
+    )
+    certificate_path: str = option(
+        "", "PEM or PFX file of certificate and private key, for auth = certificate.", credential=True
+    )
+    certificate_password: str = option(
+        "", "What the private key is encrypted with, if it is.", secret=True, credential=True
+    )
+    managed_identity_client_id: str = option(
+        "",
+        "Which user-assigned identity, for auth = managed_identity; else the machine's own.",
+        pattern=r"[0-9A-Za-z\-]+",
+        credential=True,
+    )
+    federated_token_file: str = option(
+        "",
+        "File of the assertion, for auth = federated; else AZURE_FEDERATED_TOKEN_FILE's, or GitHub Actions' own.",
+        credential=True,
+    )
+    token_cache: str = option(
+        "", "File that keeps a person signed in, for auth = device_code; else data_dir/tokens/TENANT.json."
+    )
+    access_token: str = option("", "A token as it is, for auth = token.", secret=True, credential=True)
     api_url: str = option("", "Overrides the cloud's API address.")
     login_url: str = option("", "Overrides the cloud's sign-in address.")
     scope: str = option("", "Overrides the cloud's scope.")
-    ca_bundle: str = option("", "PEM file of the certificate authorities to trust.")
+    ca_bundle: str = option("", "PEM file of the certificate authorities to trust, for this tenant.")
 
     @property
     def is_simulated(self) -> bool:
@@ -117,103 +159,54 @@ def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
 
     Raises ConfigurationError, which names the key and where it stands.
     """
-    sources = _sources()
-    _refuse_unknown_sections(sources)
-    sync = _read(SyncSettings, "sync", sources)
+    sources = read_sources()
+    refuse_unknown_sections(sources)
+    sync = _read_sync(sources)
     asked = tuple(dict.fromkeys(only_tenants))
     for name in asked:
         if name not in sync.tenants:
             raise ConfigurationError(
                 f"--tenant {name}: not in sync.tenants ({', '.join(sync.tenants) or 'which is empty'})"
             )
-    known = _tenant_names(sources)
+    known = section_names("tenants", sources)
     for name in (*sync.tenants, *known):
         _check_tenant_name(name)
     for name in known:
-        _refuse_unknown_keys(TenantSettings, f"tenants.{name}", sources)
+        refuse_unknown_keys(f"tenants.{name}", key_names(TenantSettings), sources)
+    for name in section_names("auth", sources):
+        refuse_unknown_keys(f"auth.{name}", credential_names(), sources)
     if not sync.tenants:
         raise ConfigurationError("sync.tenants is empty: name at least one tenant")
     tenants = tuple(_tenant(name, known, sources) for name in asked or dict.fromkeys(sync.tenants))
     _refuse_mixed_worlds(tenants)
-    return Settings(sync, tenants)
+    return with_token_caches(Settings(sync, tenants))
 
 
-# --- where values come from ---------------------------------------------------------------------
+def key_names(kind: type[SyncSettings] | type[TenantSettings]) -> list[str]:
+    """The keys of a section."""
+    return [each.name for each in fields(kind) if each.metadata]
 
 
-@dataclass(frozen=True)
-class Source:
-    """One of dlt's providers: its name for messages, its whole document, and a look-up of one key."""
-
-    name: str
-    document: Mapping[str, Any]
-    get: Callable[[str, bool], Any]
+def credential_names() -> list[str]:
+    """The keys of [auth.NAME]."""
+    return [each.name for each in fields(TenantSettings) if each.metadata and each.metadata["credential"]]
 
 
-def _sources() -> list[Source]:
-    """Dlt's providers in the order in which they win: environment, secrets, config."""
-    import tomlkit
-    from dlt.common.configuration.container import Container
-    from dlt.common.configuration.providers import EnvironProvider
-    from dlt.common.configuration.providers.doc import BaseDocProvider
-    from dlt.common.configuration.specs import PluggableRunContext
-    from dlt.common.typing import TSecretStrValue
-
-    try:
-        providers = Container()[PluggableRunContext].providers.providers
-    except Exception as error:
-        raise ConfigurationError(f"the configuration cannot be read: {_one_line(error)}") from error
-
-    sources = []
-    for provider in providers:
-
-        def get(dotted: str, secret: bool, provider: Any = provider) -> Any:
-            *sections, key = dotted.split(".")
-            return provider.get_value(key, TSecretStrValue if secret else str, "", *sections)[0]
-
-        if isinstance(provider, EnvironProvider):
-            sources.append(Source("the environment", _environment_document(), get))
-        elif isinstance(provider, BaseDocProvider):
-            places = ", ".join(provider.present_locations) or provider.name
-            document = tomlkit.parse(provider.to_toml()).unwrap()
-            sources.append(Source(places, document, get))
-    return sources
+def with_token_caches(settings: Settings) -> Settings:
+    """The settings, each tenant with the file that keeps its person signed in."""
+    folder = settings.data_dir / "tokens"
+    return replace(
+        settings,
+        tenants=tuple(
+            replace(tenant, token_cache=tenant.token_cache or str(folder / f"{tenant.name}.json"))
+            for tenant in settings.tenants
+        ),
+    )
 
 
-def _environment_document() -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for variable, value in os.environ.items():
-        head, *rest = variable.split("__")
-        if head == "SYNC":
-            document.setdefault("sync", {})["__".join(rest).lower()] = value
-        elif head == "TENANTS":
-            name, *key = rest or [""]
-            section = document.setdefault("tenants", {}).setdefault(name.lower(), {})
-            section["__".join(key).lower()] = value
-    return document
-
-
-def _refuse_unknown_sections(sources: Iterable[Source]) -> None:
-    for source in sources:
-        for section, content in source.document.items():
-            if section in DLT_SECTIONS:
-                continue
-            if section not in ("sync", "tenants"):
-                raise ConfigurationError(
-                    f"{source.name}: unknown section or key '{section}'; known are [sync] and [tenants.NAME]"
-                )
-            if not isinstance(content, Mapping):
-                raise ConfigurationError(f"{source.name}: '{section}' must be a section: [{section}]")
-
-
-def _tenant_names(sources: Iterable[Source]) -> list[str]:
-    names: dict[str, None] = {}
-    for source in sources:
-        for name, content in source.document.get("tenants", {}).items():
-            if not isinstance(content, Mapping):
-                raise ConfigurationError(f"{source.name}: unknown key tenants.{name}; write [tenants.NAME]")
-            names[name] = None
-    return list(names)
+def _read_sync(sources: list[Source]) -> SyncSettings:
+    refuse_unknown_keys("sync", key_names(SyncSettings), sources)
+    return read_record(SyncSettings, "sync", sources)
 
 
 def _check_tenant_name(name: str) -> None:
@@ -223,107 +216,33 @@ def _check_tenant_name(name: str) -> None:
         )
 
 
-# --- one section --------------------------------------------------------------------------------
-
-
-def _refuse_unknown_keys(kind: type[Record], section: str, sources: Iterable[Source]) -> None:
-    allowed = [f.name for f in fields(kind) if f.metadata]
-    for source in sources:
-        content: Any = source.document
-        for part in section.split("."):
-            content = content.get(part, {})
-        for key in content:
-            if key not in allowed:
-                raise ConfigurationError(
-                    f"{source.name}: unknown key {section}.{key}; known are {', '.join(sorted(allowed))}"
-                )
-
-
-def _read(kind: type[Record], section: str, sources: list[Source], **given: Any) -> Record:
-    _refuse_unknown_keys(kind, section, sources)
-    values = dict(given)
-    for each in fields(kind):
-        if not each.metadata:
-            continue
-        key = f"{section}.{each.name}"
-        for source in sources:
-            raw = source.get(key, each.metadata["secret"])
-            if raw is not None:
-                values[each.name] = _checked(key, raw, each, source.name)
-                break
-    return kind(**values)
-
-
-def _checked(key: str, raw: Any, each: Field[Any], place: str) -> Any:
-    default = each.default if each.default is not MISSING else ()
-    try:
-        value = _coerced(raw, default)
-    except (ValueError, TypeError):
-        shown = "the value" if each.metadata["secret"] else repr(raw)
-        raise ConfigurationError(f"{place}: {key} must be {_type_name(default)}, not {shown}") from None
-    problem = _broken_rule(value, each.metadata)
-    if problem:
-        raise ConfigurationError(f"{place}: {key} {problem}")
-    return value
-
-
-def _coerced(raw: Any, default: Any) -> Any:
-    """`raw` in the type of `default`; text, as the environment has it, is accepted for every type."""
-    if isinstance(default, tuple):
-        return _text_list(raw)
-    if isinstance(raw, bool):
-        raise TypeError
-    if isinstance(default, int):
-        if isinstance(raw, float):
-            raise TypeError
-        return int(raw)
-    if isinstance(default, float):
-        return float(raw)
-    if not isinstance(raw, str):
-        raise TypeError
-    return raw.strip()
-
-
-def _text_list(raw: Any) -> tuple[str, ...]:
-    if isinstance(raw, str):
-        raw = json.loads(raw) if raw.lstrip().startswith("[") else [part.strip() for part in raw.split(",")]
-    if not isinstance(raw, list) or not all(isinstance(part, str) for part in raw):
-        raise TypeError
-    return tuple(part for part in raw if part)
-
-
-def _type_name(default: Any) -> str:
-    names = {tuple: "a list of names", int: "a whole number", float: "a number", str: "text in quotes"}
-    return names[type(default)]
-
-
-def _broken_rule(value: Any, rules: Mapping[str, Any]) -> str | None:
-    if rules["at_least"] is not None and not value >= rules["at_least"]:
-        return f"must be at least {rules['at_least']}, not {value}"
-    if rules["at_most"] is not None and not value <= rules["at_most"]:
-        return f"must be at most {rules['at_most']}, not {value}"
-    if rules["choices"] is not None:
-        for each in value if isinstance(value, tuple) else (value,):
-            if each not in rules["choices"]:
-                return f"must be one of {', '.join(rules['choices'])}, not '{each}'"
-    if rules["pattern"] is not None and value and not re.fullmatch(rules["pattern"], value):
-        return f"has a value of the wrong form: '{value}'"
-    return None
-
-
-# --- tenants ------------------------------------------------------------------------------------
-
-
 def _tenant(name: str, known: list[str], sources: list[Source]) -> TenantSettings:
     if name not in known:
         raise ConfigurationError(f"sync.tenants names '{name}', but there is no [tenants.{name}] section")
-    tenant = _read(TenantSettings, f"tenants.{name}", sources, name=name)
+    tenant = _with_credentials(read_record(TenantSettings, f"tenants.{name}", sources, name=name), sources)
     if tenant.needs_own_simulator:
         return tenant
-    tenant = _with_cloud_addresses(tenant)
+    tenant = _with_whole_paths(_with_cloud_addresses(tenant))
     _check_addresses(tenant)
     _check_credentials(tenant)
     return tenant
+
+
+def _with_credentials(tenant: TenantSettings, sources: list[Source]) -> TenantSettings:
+    """The tenant, with the keys of the [auth.NAME] section that it names; its own come first."""
+    if not tenant.credentials:
+        return tenant
+    named = section_names("auth", sources)
+    if tenant.credentials not in named:
+        raise ConfigurationError(
+            f"tenants.{tenant.name}.credentials names '{tenant.credentials}', but there is no "
+            f"[auth.{tenant.credentials}] section" + (f"; known are {', '.join(named)}" if named else "")
+        )
+    shared = read_record(
+        TenantSettings, f"auth.{tenant.credentials}", sources, keys=credential_names(), name=tenant.name
+    )
+    values = {key: getattr(shared, key) for key in key_names(TenantSettings)}
+    return read_record(TenantSettings, f"tenants.{tenant.name}", sources, **values, name=tenant.name)
 
 
 def _with_cloud_addresses(tenant: TenantSettings) -> TenantSettings:
@@ -336,8 +255,19 @@ def _with_cloud_addresses(tenant: TenantSettings) -> TenantSettings:
     )
 
 
+def _with_whole_paths(tenant: TenantSettings) -> TenantSettings:
+    """The tenant, with ~ made out in its paths; each file must be there."""
+    paths = {}
+    for key in ("ca_bundle", "certificate_path", "federated_token_file"):
+        if getattr(tenant, key):
+            paths[key] = str(Path(getattr(tenant, key)).expanduser())
+            if not Path(paths[key]).is_file():
+                raise ConfigurationError(f"tenants.{tenant.name}.{key}: no such file: {getattr(tenant, key)}")
+    return replace(tenant, **paths)
+
+
 def _check_addresses(tenant: TenantSettings) -> None:
-    keys = ("api_url",) if tenant.auth == "token" else ("api_url", "login_url")
+    keys = ("api_url",) if tenant.auth in SIGN_IN_IS_ELSEWHERE else ("api_url", "login_url")
     for key in keys:
         url = getattr(tenant, key)
         parts = urlsplit(url)
@@ -353,13 +283,13 @@ def _check_addresses(tenant: TenantSettings) -> None:
             raise ConfigurationError(
                 f"tenants.{tenant.name}.{key}: a simulator runs on this machine; '{parts.hostname}' does not"
             )
-    if tenant.ca_bundle and not Path(tenant.ca_bundle).expanduser().is_file():
-        raise ConfigurationError(f"tenants.{tenant.name}.ca_bundle: no such file: {tenant.ca_bundle}")
 
 
 def _check_credentials(tenant: TenantSettings) -> None:
-    needed = {"secret": ("tenant_id", "client_id", "client_secret"), "token": ("access_token",)}
-    missing = [key for key in needed[tenant.auth] if not getattr(tenant, key)]
+    missing = [key for key in AUTH_KINDS[tenant.auth] if not getattr(tenant, key)]
+    if tenant.auth == "federated" and not tenant.federated_token_file:
+        if not any(os.environ.get(variable) for variable in FEDERATED_VARIABLES):
+            missing.append("federated_token_file")
     if missing:
         named = " and ".join(f"tenants.{tenant.name}.{key}" for key in missing)
         variable = f"TENANTS__{tenant.name.upper()}__{missing[-1].upper()}"
@@ -387,7 +317,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -10,7 +10,8 @@ import pendulum
 
 # Rows of one load: enough to be fast, few enough to be held in memory and committed often.
 CHUNK_ROWS = 250_000
-# The service keeps 180 days; rows older than this may vanish while they are read.
+# The service keeps rows so long; those older than the settled days may vanish while they are read.
+KEPT_DAYS = 180
 SETTLED_DAYS = 175
 FIRST_WINDOW = timedelta(days=5)
 GROWTH = 8
@@ -81,11 +82,14 @@ class Horizon:
 def first_moment(
     watermark: datetime | None, horizon: Horizon, lookback: timedelta, initial_lookback: timedelta
 ) -> datetime:
-    """Where a sync starts to read: behind its watermark, or as far back as a first sync reaches."""
-    earliest = horizon.run_start - initial_lookback
+    """Where a sync starts to read: behind its watermark, or as far back as a first sync reaches.
+
+    After a long pause it starts at the oldest rows that the service still has, however short the first
+    sync's reach is.
+    """
     if watermark is None:
-        return earliest
-    return max(watermark - lookback, earliest)
+        return horizon.run_start - initial_lookback
+    return max(watermark - lookback, horizon.run_start - timedelta(days=KEPT_DAYS))
 
 
 @dataclass
