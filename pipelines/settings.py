@@ -287,9 +287,9 @@ def _check_addresses(tenant: TenantSettings) -> None:
 
 def _check_credentials(tenant: TenantSettings) -> None:
     missing = [key for key in AUTH_KINDS[tenant.auth] if not getattr(tenant, key)]
-    if tenant.auth == "federated" and not tenant.federated_token_file:
-        if not any(os.environ.get(variable) for variable in FEDERATED_VARIABLES):
-            missing.append("federated_token_file")
+    offered = tenant.federated_token_file or any(os.environ.get(name) for name in FEDERATED_VARIABLES)
+    if tenant.auth == "federated" and not offered:
+        missing.append("federated_token_file")
     if missing:
         named = " and ".join(f"tenants.{tenant.name}.{key}" for key in missing)
         variable = f"TENANTS__{tenant.name.upper()}__{missing[-1].upper()}"
