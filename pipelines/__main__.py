@@ -1,0 +1,5 @@
+"""`python -m pipelines`: the same program as `defender-sync`."""
+
+from pipelines.cli import main
+
+main()
