@@ -272,7 +272,7 @@ def _fast_array(column: Column, values: Sequence[Any]) -> "pa.Array[Any]":
     return pa.array(values, column.arrow_type)
 
 
-def _fast_times(texts: "pa.Array[Any]") -> "pa.Array[Any]":
+def _fast_times(texts: pa.StringArray) -> "pa.Array[Any]":
     """Times as the API writes them; Arrow would also take shorter ones and zones, which go the other way."""
     shortest = pc.min(pc.utf8_length(texts)).as_py()
     if shortest is not None and shortest < len("2026-11-20T12:00:00Z"):
