@@ -7,16 +7,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.stage import Stage, Stages
+from support.stage import Stage, Stages, empty_warehouse
 
 from simulator import ScriptedWorld
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse without a row, made once; stages begin with a copy."""
+    return empty_warehouse(tmp_path_factory.mktemp("template") / "warehouse.duckdb")
+
+
 @pytest.fixture
-def open_stage(tmp_path: Path) -> Iterator[Stages]:
+def open_stage(tmp_path: Path, template: Path) -> Iterator[Stages]:
     """Opens a stage: `open_stage(world)`, `open_stage({"contoso": a, "fabrikam": b}, page_size=3)`."""
     with ExitStack() as stack:
-        yield Stages(tmp_path, stack)
+        yield Stages(tmp_path, stack, template)
 
 
 @pytest.fixture

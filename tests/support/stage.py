@@ -195,6 +195,7 @@ class Stage:
         """One whole run. What it raises (a lock, a stop, the database) is raised here."""
         before = len(self.sim.requests)
         events = Events()
+        self._remember()
         umask = os.umask(0o022)
         try:
             with nullcontext() if self.publishes else unpublished():
@@ -207,9 +208,11 @@ class Stage:
         return Done(result, events, list(self.sim.requests)[before:])
 
     def _remember(self) -> None:
-        for tenant in self.tenants:
-            for resource in RESOURCES:
-                self._seen.setdefault((tenant, resource), set()).update(self.truth(resource, tenant))
+        """Note which ids the API shows: a row that it never showed is invented."""
+        for tenant, world in self.worlds.items():
+            for resource, endpoint in ENDPOINTS.items():
+                rows = world.snapshot(endpoint, self.sim.now()).rows
+                self._seen.setdefault((tenant, resource), set()).update(row.id for row in rows)
 
     def plain_skip_ids(
         self, page_size: int, resource: str = MACHINE_ACTIONS, filter_text: str = ""

@@ -6,7 +6,7 @@ A mistake that the program makes would show here as a difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,34 +68,48 @@ Row = dict[str, Any]
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
 
-def parse_time(text: str) -> datetime:
-    """An API time, cut to the microsecond."""
-    match = _TIME.fullmatch(text)
-    assert match is not None, text
+def parse_time(text: Any) -> datetime | None:
+    """An API time, cut to the microsecond; None where it is none."""
+    match = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return None
     whole = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
     return whole.replace(microsecond=int((match[2] or "0")[:6].ljust(6, "0")))
 
 
+_VALUES: dict[str, Callable[[Any], Any]] = {
+    TEXT: lambda value: value if isinstance(value, str) else None,
+    TIME: parse_time,
+    NUMBER: lambda value: value if type(value) is int else None,
+    JSON: lambda value: value,
+}
+
+
 def row_of(resource: str, record: dict[str, Any], tenant: str = "contoso") -> Row:
-    """The contract's row of a well-formed record."""
+    """The contract's row of a record; a bad value is null."""
     left = dict(record)
     if "lastUpdateTimeUtc" in left:
         older = left.pop("lastUpdateTimeUtc")
         left["lastUpdateDateTimeUtc"] = left.get("lastUpdateDateTimeUtc") or older
     row: Row = {"tenant": tenant}
     for column, (kind, path) in COLUMNS[resource].items():
-        value: Any = record | left
+        value: Any = left
         for part in path.split("."):
-            value = (value or {}).get(part)
-        row[column] = parse_time(value) if kind == TIME and value is not None else value
+            value = value.get(part) if isinstance(value, dict) else None
+        row[column] = _VALUES[kind](value)
     known = {path.split(".")[0] for _, path in COLUMNS[resource].values()}
     row["additional_properties"] = {name: left[name] for name in left if name not in known} or None
     return row
 
 
 def rows_of(resource: str, records: Iterable[dict[str, Any]], tenant: str = "contoso") -> dict[str, Row]:
-    """The contract's rows by id."""
-    return {record["id"]: row_of(resource, record, tenant) for record in records}
+    """The contract's rows by id; a bad id, or a bad creation time of an action, keeps a record out."""
+    rows = [row_of(resource, record, tenant) for record in records]
+    return {
+        row["id"]: row
+        for row in rows
+        if row["id"] and (resource == INVESTIGATIONS or row["creation_date_time_utc"])
+    }
 
 
 def is_open(resource: str, row: Row) -> bool:
