@@ -33,8 +33,7 @@ def summary_line(run: RunRow) -> str:
     extras = [f"{run.rows_quarantined:,} in quarantine"] if run.rows_quarantined else []
     extras += [f"waited {run.waited_seconds:,.0f} s"] if run.waited_seconds >= 1 else []
     extras += [_counted(run.retries, "retry", "retries")] if run.retries else []
-    line = f"{name}: {run.status}, " + ", ".join([counts, *extras])
-    return f"{line}\n  {plain(run.error)}" if run.error else line
+    return f"{name}: {run.status}, " + ", ".join([counts, *extras])
 
 
 def _counted(count: int, one: str, many: str | None = None) -> str:
