@@ -64,7 +64,9 @@ def test_a_whole_row(world: World) -> None:
         (", ".join(["Benign"] * 40), True, False),
     ],
 )
-def test_open_wins_in_a_joined_state(world: World, state: str, is_open: bool, is_pending_approval: bool) -> None:
+def test_open_wins_in_a_joined_state(
+    world: World, state: str, is_open: bool, is_pending_approval: bool
+) -> None:
     world.investigation("7", state, start="03-01 09:00")
     shown = world.rows("marts.investigations", "is_open", "is_pending_approval")
     assert shown == [(is_open, is_pending_approval)]
@@ -268,15 +270,37 @@ def test_the_timeline_of_a_machine_in_order(world: World) -> None:
         ("03-01 09:00", "investigation_started", True, "da7", None, "7", None, None, None),
         ("03-01 09:00", "action_requested", True, "Isolate", "a1", None, None, "ada@contoso.com", "beacon"),
         ("03-01 09:00", "action_status", True, "Isolate", "a1", None, "Pending", None, None),
-        ("03-01 09:10", "action_status", True, "Isolate", "a1", None, "Cancelled", "bo@contoso.com", "wrong host"),
+        (
+            "03-01 09:10",
+            "action_status",
+            True,
+            "Isolate",
+            "a1",
+            None,
+            "Cancelled",
+            "bo@contoso.com",
+            "wrong host",
+        ),
         ("03-01 09:30", "investigation_state", False, "da7", None, "7", "Running", None, None),
-        ("03-01 10:30", "investigation_state", False, "da7", None, "7", "Running, PendingApproval", None, None),
+        (
+            "03-01 10:30",
+            "investigation_state",
+            False,
+            "da7",
+            None,
+            "7",
+            "Running, PendingApproval",
+            None,
+            None,
+        ),
         ("03-01 12:00", "investigation_ended", True, "da7", None, "7", "SuccessfullyRemediated", None, None),
     ]
 
 
 def test_the_timeline_s_whole_row_and_an_end_that_changes_afterwards(world: World) -> None:
-    world.investigation("7", "PartiallyRemediated", start="03-01 09:00", end="03-01 12:00", computer_dns_name="web1")
+    world.investigation(
+        "7", "PartiallyRemediated", start="03-01 09:00", end="03-01 12:00", computer_dns_name="web1"
+    )
     world.insert(
         "investigation_versions",
         tenant="contoso",
@@ -346,7 +370,13 @@ def test_transitions_of_an_action_also_where_polling_missed_a_status(world: Worl
 
 
 def test_a_status_that_comes_back_is_two_transitions(world: World) -> None:
-    world.action("a1", status="Pending", at="03-01 09:00", ended="03-01 09:20", seen=[("Pending", "03-01 09:00"), ("InProgress", "03-01 09:10")])
+    world.action(
+        "a1",
+        status="Pending",
+        at="03-01 09:00",
+        ended="03-01 09:20",
+        seen=[("Pending", "03-01 09:00"), ("InProgress", "03-01 09:10")],
+    )
     columns = ("from_status", "to_status")
     assert world.rows("marts.machine_action_transitions", *columns) == [
         ("InProgress", "Pending"),
@@ -378,4 +408,8 @@ def test_transitions_of_an_investigation(world: World) -> None:
         "machine_id": "m1",
         "machine_name": "web1",
     }
-    assert (second["to_state"], second["changed_at"], second["seconds_in_former"]) == ("Benign", "03-01 12:00", 7200.0)
+    assert (second["to_state"], second["changed_at"], second["seconds_in_former"]) == (
+        "Benign",
+        "03-01 12:00",
+        7200.0,
+    )

@@ -146,7 +146,9 @@ def test_an_action_takes_effect_when_first_seen_succeeded_whatever_its_later_upd
         ended="03-01 18:00",
         seen=[("Pending", "03-01 10:00"), ("Succeeded", "03-01 10:03"), ("Succeeded", "03-01 12:00")],
     )
-    world.action("a2", status="Failed", at="03-01 10:00", ended="03-01 11:00", seen=[("Succeeded", "03-01 10:02")])
+    world.action(
+        "a2", status="Failed", at="03-01 10:00", ended="03-01 11:00", seen=[("Succeeded", "03-01 10:02")]
+    )
     assert world.rows("marts.machine_actions", "effective_at", "ended_at", "duration_seconds") == [
         ("03-01 10:02", "03-01 11:00", 3600.0),
         ("03-01 10:03", "03-01 10:03", 180.0),
@@ -178,7 +180,12 @@ def test_an_action_newer_than_the_last_run_has_no_negative_age(world: World) -> 
         (" ada@contoso.com ", None, "ada@contoso.com", "person"),
         ("Bo_Lee_contoso.com#EXT#@fabrikam.onmicrosoft.com", "Portal", "bo_lee@contoso.com", "person"),
         ("odd#EXT#@fabrikam.com", "Portal", "odd#ext#@fabrikam.com", "person"),
-        ("11111111-2222-3333-4444-55555555555A", "PublicApi", "11111111-2222-3333-4444-55555555555a", "application"),
+        (
+            "11111111-2222-3333-4444-55555555555A",
+            "PublicApi",
+            "11111111-2222-3333-4444-55555555555a",
+            "application",
+        ),
         ("Contoso SOAR", "PublicApi", "contoso soar", "application"),
         ("Ada@Contoso.com", "CustomDetection", "ada@contoso.com", "automation"),
         (None, "CustomDetection", "customdetection", "automation"),

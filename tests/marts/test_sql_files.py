@@ -39,11 +39,16 @@ BANNED = {
     "ignore nulls": r"\bignore\s+nulls\b",
     "star with exclude or replace": r"\*\s*(exclude|replace)\b",
     "counting boundaries": r"\b(date_diff|datediff|date_sub|datesub|age)\s*\(",
-    "the wall clock": r"\b(now|today|get_current_time\w*|transaction_timestamp)\s*\(|\bcurrent_(date|time\w*)\b|\blocaltime\w*\b",
+    "the wall clock": (
+        r"\b(now|today|get_current_time\w*|transaction_timestamp)\s*\("
+        r"|\bcurrent_(date|time\w*)\b|\blocaltime\w*\b"
+    ),
     "days and longer, whose length follows the reader's time zone": (
         r"interval\s+'?\s*\d+\s*'?\s*(day|week|month|year)|interval\s+'[^']*(day|week|month|year)[^']*'"
     ),
-    "a date or a text of a time, which follow the reader's time zone": r"::\s*(date|timestamp)\b|\bas\s+(date|timestamp)\s*\)",
+    "a date or a text of a time, which follow the reader's time zone": (
+        r"::\s*(date|timestamp)\b|\bas\s+(date|timestamp)\s*\)"
+    ),
     "parts of a time in the reader's time zone": (
         r"\bextract\s*\(|\bdate_part\s*\(|\b(year|month|day|hour|dayofweek|week)\s*\("
         r"|\bdate_trunc\s*\((?![^()]*\bat time zone 'UTC'\))"
@@ -116,16 +121,20 @@ def test_every_mart_begins_with_the_tenant(world: World) -> None:
 
 
 def test_every_mart_answers_on_empty_tables(world: World) -> None:
-    assert {path.stem: world.rows(f"marts.{path.stem}") for path in sql_files("marts")} == dict.fromkeys(
-        sorted(CONTRACT), []
-    )
+    assert {path.stem: world.rows(f"marts.{path.stem}") for path in sql_files("marts")} == {
+        mart: [] for mart in CONTRACT
+    }
 
 
 @pytest.mark.parametrize("dialect", ["spark", "postgres"])
 @pytest.mark.parametrize("path", sorted({*VIEWS, *CHECKS} - NOT_CARRIED), ids=name)
 def test_every_statement_carries_over(path: Path, dialect: str) -> None:
     written = sqlglot.transpile(
-        path.read_text(), read="duckdb", write=dialect, unsupported_level=ErrorLevel.RAISE, error_level=ErrorLevel.RAISE
+        path.read_text(),
+        read="duckdb",
+        write=dialect,
+        unsupported_level=ErrorLevel.RAISE,
+        error_level=ErrorLevel.RAISE,
     )
     for statement in written:
         sqlglot.parse_one(statement, read=dialect)
@@ -137,7 +146,10 @@ def test_every_function_is_one_that_sqlglot_knows(path: Path, dialect: str) -> N
     """A function that sqlglot does not know passes through unchanged, and may not exist on the other side."""
     statements = sqlglot.parse(path.read_text(), read="duckdb")
     anonymous = {
-        found.name.lower() for statement in statements if statement for found in statement.find_all(exp.Anonymous)
+        found.name.lower()
+        for statement in statements
+        if statement
+        for found in statement.find_all(exp.Anonymous)
     }
     assert anonymous == set()
 
@@ -180,14 +192,21 @@ def test_the_file_that_is_not_carried_over_still_needs_its_exception() -> None:
 def test_views_are_ordered_after_what_they_read() -> None:
     seen: set[str] = set()
     for path in views_in_order():
-        references = set(re.findall(r"\b(?:staging|marts)\.\w+", code(path))) - {f"{path.parent.name}.{path.stem}"}
+        references = set(re.findall(r"\b(?:staging|marts)\.\w+", code(path))) - {
+            f"{path.parent.name}.{path.stem}"
+        }
         assert references <= seen, path.name
         seen.add(f"{path.parent.name}.{path.stem}")
 
 
 def test_running_the_files_again_changes_nothing() -> None:
     world = World()
-    before = world.query("select table_name, column_name, data_type, comment from duckdb_columns() order by all")
+    before = world.query(
+        "select table_name, column_name, data_type, comment from duckdb_columns() order by all"
+    )
     for path in views_in_order():
         world.connection.execute(path.read_text())
-    assert world.query("select table_name, column_name, data_type, comment from duckdb_columns() order by all") == before
+    assert (
+        world.query("select table_name, column_name, data_type, comment from duckdb_columns() order by all")
+        == before
+    )

@@ -131,7 +131,9 @@ def shown(value: Any) -> Any:
     if value.tzinfo is not None:
         value = value.astimezone(UTC)
     text = value.strftime("%m-%d %H:%M")
-    return text + value.strftime(":%S.%f").rstrip("0").rstrip(".") if value.second or value.microsecond else text
+    return (
+        text + value.strftime(":%S.%f").rstrip("0").rstrip(".") if value.second or value.microsecond else text
+    )
 
 
 class World:
@@ -164,7 +166,9 @@ class World:
             for name, value in values.items()
         }
         marks = ", ".join("?" for _ in row)
-        self.connection.execute(f"insert into defender.{table} ({', '.join(row)}) values ({marks})", list(row.values()))
+        self.connection.execute(
+            f"insert into defender.{table} ({', '.join(row)}) values ({marks})", list(row.values())
+        )
 
     def run(self, finished: str | None, *, started: str | None = None, **changes: Any) -> None:
         row = {
