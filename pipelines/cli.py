@@ -245,14 +245,12 @@ def _run(command: "Callable[[Clock, RunObserver], RunResult]") -> None:
     clock = _stoppable_clock()
     with _progress(clock) as progress:
         result = command(clock, progress)
+    # A tenant's two resources often fail for one reason: it is told once.
+    for line in dict.fromkeys(outcome.run.error for outcome in result.outcomes if outcome.run.error):
+        _complain(line)
     for outcome in result.outcomes:
         if outcome.error is not None and Options.debug:
             traceback.print_exception(outcome.error)
-    if result.exit_code != ExitCode.DONE:
-        failed = [
-            outcome for outcome in result.outcomes if outcome.error and outcome.run.status != "unavailable"
-        ]
-        _complain(f"{len(failed)} of {len(result.outcomes)} not done; the next run goes on from here")
     raise typer.Exit(result.exit_code)
 
 
