@@ -49,12 +49,13 @@ test: ## Run all tests
 	$(call install,dev,simulator$(comma)dev)
 	@$(BIN)/python -m pytest -n auto
 
-lint: ## Check style, types and SQL
+lint: ## Check style, types, SQL and the locked dependencies
 	$(call install,dev,simulator$(comma)dev)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --processes 2 sql
+	@$(BIN)/python tools/audit_lock.py
 
 lock: ## Write requirements.lock anew from pyproject.toml (maintainers)
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
