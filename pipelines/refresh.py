@@ -7,10 +7,13 @@ which part of settled history the next scrub reads.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from pipelines.windows import Window
 
 IDS_PER_CALL = 20
+# Ids are 36 characters. One that is much longer in an address would make that too long for the server.
+LONGEST_ID = 100
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,23 @@ def plan_refresh(rows: Sequence[OpenRow], page_size: int) -> RefreshPlan:
     """Read the oldest k by id and the rest by one window, with the k that costs fewest calls.
 
     The old ones are few and far apart (an offline device, a week-long investigation), the young ones many
-    and close together; so a cut between the two is cheaper than either way alone.
+    and close together; so a cut between the two is cheaper than either way alone. A row with an overlong id
+    can only be read by its window.
     """
     timeless = [row.id for row in rows if row.cursor_at is None]
     timed = sorted(
         (row for row in rows if row.cursor_at is not None), key=lambda row: (row.cursor_at, row.id)
     )
-    choices = [_calls_by_id(len(timeless) + len(timed))]
-    choices += [
-        _calls_by_id(len(timeless) + k) + _calls_by_window(timed[k].rows_since, page_size)
-        for k in range(len(timed))
-    ]
-    # The first choice asks for all by id; choice k + 1 leaves the k oldest to ids.
-    best = min(range(len(choices)), key=lambda index: (choices[index], index))
-    by_window = [] if best == 0 else timed[best - 1 :]
-    by_id = timeless + [row.id for row in timed[: len(timed) - len(by_window)]]
+    overlong = next((k for k, row in enumerate(timed) if len(quote(row.id)) > LONGEST_ID), len(timed))
+    # Choice k asks for the k oldest by id, the last one for all, as long as no id among them is too long.
+    choices = {
+        k: _calls_by_id(len(timeless) + k)
+        + (_calls_by_window(timed[k].rows_since, page_size) if k < len(timed) else 0)
+        for k in range(overlong + 1)
+    }
+    best = min(choices, key=lambda k: (choices[k], -k))
+    by_window = timed[best:]
+    by_id = timeless + [row.id for row in timed[:best]]
     return RefreshPlan(
         id_batches=tuple(
             tuple(by_id[start : start + IDS_PER_CALL]) for start in range(0, len(by_id), IDS_PER_CALL)
