@@ -30,6 +30,7 @@ class Person:
 @dataclass
 class _Request:
     client_id: str
+    audience: str
     expires_at: datetime
     person: Person | None = None
     declined: bool = False
@@ -44,12 +45,12 @@ class People:
         self._device_codes: dict[str, str] = {}
         self._refresh_tokens: dict[str, Person] = {}
 
-    def device_code(self, tenant: Tenant, client_id: str, login_url: str) -> dict[str, Any]:
+    def device_code(self, tenant: Tenant, client_id: str, audience: str, login_url: str) -> dict[str, Any]:
         """The answer to a client that wants a person to sign in; raises `OAuthError`."""
         require_public_client(tenant, client_id)
         device_code, user_code = secrets.token_urlsafe(32), secrets.token_hex(4).upper()
         seconds = tenant.device_code_seconds
-        self._requests[user_code] = _Request(client_id, self._now() + timedelta(seconds=seconds))
+        self._requests[user_code] = _Request(client_id, audience, self._now() + timedelta(seconds=seconds))
         self._device_codes[device_code] = user_code
         address = f"{login_url}/common/oauth2/deviceauth"
         return {
@@ -85,8 +86,8 @@ class People:
         """From now on, every refresh token issued so far is refused."""
         self._refresh_tokens.clear()
 
-    def redeem_code(self, tenant: Tenant, client_id: str, device_code: str) -> Person:
-        """Who approved the device code; raises `OAuthError` while nobody has."""
+    def redeem_code(self, tenant: Tenant, client_id: str, device_code: str) -> tuple[Person, str]:
+        """Who approved the device code, and for which API; raises `OAuthError` while nobody has."""
         require_public_client(tenant, client_id)
         request = self._requests.get(self._device_codes.get(device_code, ""))
         if request is None or request.client_id != client_id:
@@ -101,7 +102,7 @@ class People:
             text = "OAuth 2.0 device flow error. Authorization is pending. Continue polling."
             raise OAuthError(400, "authorization_pending", 70016, text)
         del self._requests[self._device_codes.pop(device_code)]
-        return request.person
+        return request.person, request.audience
 
     def redeem_refresh_token(self, tenant: Tenant, client_id: str, refresh_token: str) -> Person:
         """Whose refresh token it is; raises `OAuthError`."""

@@ -88,9 +88,10 @@ def _prove_by_assertion(tenant: Tenant, asked: Asked, issuer: Issuer) -> None:
 
 def _check_certificate(tenant: Tenant, assertion: str, header: Mapping[str, Any], now: datetime) -> None:
     """The certificate is found by its SHA-256 thumbprint; the signature must be its key's, by PS256."""
-    certificate = next((c for c in _loaded(tenant) if _thumbprint(c) == header["x5t#S256"]), None)
+    wanted = str(header["x5t#S256"]).rstrip("=")  # MSAL leaves the padding on, others do not
+    certificate = next((each for each in _loaded(tenant) if _thumbprint(each) == wanted), None)
     if certificate is None:
-        reason = f"The key was not found., Thumbprint of key used by client: '{header['x5t#S256']}'"
+        reason = f"The key was not found., Thumbprint of key used by client: '{wanted}'"
         raise _signature_error(700027, reason)
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise _signature_error(700027, "The key used is expired.")

@@ -108,31 +108,31 @@ class TokenOffice:
     def device_code(self, tenant: Tenant, asked: Asked) -> dict[str, Any]:
         """A token for the person who approved a device code; raises `OAuthError` while nobody has."""
         code = asked.form.get("device_code", "")
-        person = self.people.redeem_code(tenant, asked.form.get("client_id", ""), code)
-        return self._delegated(tenant, asked, person)
+        person, audience = self.people.redeem_code(tenant, asked.form.get("client_id", ""), code)
+        return self._delegated(tenant, audience, person)
 
     def refresh_token(self, tenant: Tenant, asked: Asked) -> dict[str, Any]:
         """A new token for a person who stayed signed in; raises `OAuthError`."""
         token = asked.form.get("refresh_token", "")
         person = self.people.redeem_refresh_token(tenant, asked.form.get("client_id", ""), token)
-        return self._delegated(tenant, asked, person)
+        return self._delegated(tenant, _audience(asked.form), person)
 
     def request_device_code(self, tenant_id: str, form: Mapping[str, str], login_url: str) -> dict[str, Any]:
         """The answer to a client that wants a person to sign in; raises `OAuthError`."""
         tenant = self._tenant(tenant_id)
-        _audience(form)
-        return self.people.device_code(tenant, form.get("client_id", ""), login_url)
+        return self.people.device_code(tenant, form.get("client_id", ""), _audience(form), login_url)
 
     def issue_for_machine(self, tenant: Tenant, client_id: str, resource: str) -> str:
         """A token for a managed identity."""
         return self.issue(tenant, appid=client_id, aud=resource)
 
-    def _delegated(self, tenant: Tenant, asked: Asked, person: Person) -> dict[str, Any]:
+    def _delegated(self, tenant: Tenant, audience: str, person: Person) -> dict[str, Any]:
         scopes = " ".join(tenant.delegated)
         claims = {"scp": scopes, "upn": person.username, "oid": person.object_id, "roles": None}
-        answer = self._answer(tenant, self.issue(tenant, aud=_audience(asked.form), **claims))
+        answer = self._answer(tenant, self.issue(tenant, aud=audience, **claims))
         session = self.people.session(tenant, person, lambda **ids: self.issue(tenant, **ids))
-        return {**answer, **session, "scope": scopes}
+        told = [f"{audience}/{scope}" for scope in (*tenant.delegated, ".default")]
+        return {**answer, **session, "scope": " ".join(told)}
 
     def _answer(self, tenant: Tenant, access_token: str) -> dict[str, Any]:
         lifetime = tenant.token_lifetime_seconds
