@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync status publish simulate test lint clean lock
+.PHONY: help setup sync status publish simulate test lint bench clean lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ endef
 
 setup: ## Set up .venv for everything
 	$(call install,sync,simulator)
-	$(call install,dev,simulator$(comma)dev)
+	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 
 sync: ## Bring the warehouse in step (the shipped configuration: with the simulator)
 	$(call install,sync,simulator)
@@ -41,25 +41,33 @@ publish: ## Write the published snapshot again
 	$(call install,sync,simulator)
 	@$(BIN)/defender-sync publish
 
+dashboard: ## Show the dashboard of what is published, on loopback
+	$(call install,dashboard,simulator$(comma)dashboard)
+	@$(BIN)/python -m dashboard
+
 simulate: ## Run the simulator of the API as a process of its own
 	$(call install,sync,simulator)
 	@$(BIN)/defender-sync simulate
 
 test: ## Run all tests
-	$(call install,dev,simulator$(comma)dev)
+	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 	@$(BIN)/python -m pytest -n auto
 
 lint: ## Check style, types, SQL and the locked dependencies
-	$(call install,dev,simulator$(comma)dev)
+	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --processes 2 sql
 	@$(BIN)/python tools/audit_lock.py
 
+bench: ## Measure speed, memory, disk and calls beside what else there is; FULL=1 adds 5 million rows
+	$(call install,sync,simulator)
+	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
+
 lock: ## Write requirements.lock anew from pyproject.toml (maintainers)
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check setuptools '.[simulator,dev]'
+	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check setuptools '.[simulator,dashboard,dev]'
 	@$(VENV)-lock/bin/python -m pip freeze --all --exclude defender-sync --exclude pip > requirements.lock
 	@rm -rf $(VENV)-lock build *.egg-info
 

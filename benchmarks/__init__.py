@@ -1,0 +1,1 @@
+"""Speed, memory, disk and calls, side by side with what a user would pick instead: `make bench`."""

@@ -1,0 +1,70 @@
+"""`make bench`: runs everything side by side and writes benchmarks/RESULTS.md."""
+
+import argparse
+import time
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.scenarios import (
+    DOWNLOAD,
+    HANDWRITTEN,
+    INSERT,
+    OURS,
+    ROOT,
+    STOCK,
+    STOCK_PARQUET,
+    Bench,
+)
+
+SMALL, MIDDLE, LARGE = 100_000, 1_000_000, 5_000_000
+
+
+def main() -> None:
+    """Measure, then report."""
+    options = _options()
+    started = time.monotonic()
+    bench = Bench(options.work, resume=options.resume)
+    parts = options.parts or ["small", "middle", *(["large"] if options.full else [])]
+    bench.imports(7)
+    if "small" in parts:
+        bench.first_load(
+            SMALL,
+            {
+                OURS: 5,
+                HANDWRITTEN: 5,
+                DOWNLOAD: 5,
+                INSERT: 5,
+                STOCK_PARQUET: 3,
+                STOCK: 3 if options.full else 1,
+            },
+        )
+        bench.nothing_new(SMALL, 5)
+    if "middle" in parts:
+        bench.first_load(MIDDLE, {OURS: 3, HANDWRITTEN: 3, DOWNLOAD: 3, INSERT: 3})
+        bench.steps(MIDDLE)
+        bench.nothing_new(MIDDLE, 5)
+        bench.changed(MIDDLE, 3)
+        bench.reread(MIDDLE, 3)
+        bench.latency(MIDDLE, 3 if options.full else 1)
+    if "large" in parts:
+        bench.first_load(LARGE, {OURS: 2, HANDWRITTEN: 2, DOWNLOAD: 1})
+        bench.steps(LARGE)
+        bench.nothing_new(LARGE, 3)
+    path = ROOT / "benchmarks" / "RESULTS.md"
+    path.write_text(report.write(bench.results))
+    print(f"{path.relative_to(ROOT)} written after {(time.monotonic() - started) / 60:.1f} minutes")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="also 5 million actions, and more runs")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "data" / "bench", help="where rows and databases lie"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what an earlier run measured")
+    parser.add_argument("--parts", nargs="*", choices=("small", "middle", "large"), help="only these sizes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
