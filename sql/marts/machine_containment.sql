@@ -216,7 +216,7 @@ later_effects as (
         on
             actions.tenant = completions.tenant
             and actions.id = completions.id
-    where actions.family <> 'offboarding' and completions.effective_at is not null
+    where completions.effective_at is not null
     group by actions.tenant, actions.machine_id
 ),
 

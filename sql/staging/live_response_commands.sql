@@ -9,7 +9,6 @@ with listed as (
         unnest(json_extract(actions.commands, '$[*]')) as entry,
         generate_subscripts(json_extract(actions.commands, '$[*]'), 1) - 1 as command_index
     from defender.machine_actions as actions
-    where json_type(actions.commands) = 'ARRAY'
 ),
 
 texts as (

@@ -96,6 +96,18 @@ def test_a_later_success_of_the_same_family_on_that_machine_settles_it(world: Wo
     assert world.rows("marts.needs_attention", *REASON) == []
 
 
+def test_a_success_of_another_family_settles_nothing(world: World) -> None:
+    world.action("failed", "RunAntiVirusScan", "Failed", at="03-30 10:00", ended="03-30 10:05")
+    world.action("other family", "StopAndQuarantineFile", at="03-30 11:00")
+    assert world.rows("marts.needs_attention", *REASON) == [("m1", "scan", "other_failure", 7, "failed")]
+
+
+def test_a_success_asked_for_earlier_does_not_settle_what_is_still_open(world: World) -> None:
+    world.action("earlier", "RunAntiVirusScan", at="03-28 10:00", ended="03-30 12:00")
+    world.action("open", "RunAntiVirusScan", "Pending", at="03-29 10:00")
+    assert world.rows("marts.needs_attention", *REASON) == [("m1", "scan", "overdue", 5, "open")]
+
+
 def test_a_retry_settles_a_request_that_times_out_after_it(world: World) -> None:
     world.action("i1", status="TimeOut", at="03-25 10:00", ended="03-28 10:14")
     world.action("i2", at="03-26 10:00", ended="03-26 10:05")

@@ -363,6 +363,31 @@ def test_a_release_that_is_asked_for_but_not_done_leaves_it_contained(world: Wor
     ]
 
 
+def test_an_open_isolation_asked_for_before_the_release_outlives_it(world: World) -> None:
+    world.action("i1", at="03-30 10:00", ended="03-30 10:05")
+    world.action("i2", status="Pending", at="03-30 10:30")
+    world.action("r1", "Unisolate", at="03-30 11:00", ended="03-30 11:05")
+    assert world.rows("marts.containment_episodes", *EPISODE) == [
+        ("03-30 10:00", "03-30 10:05", "03-30 11:00", "03-30 11:05", 1, "released"),
+        ("03-30 10:30", None, None, None, 1, "pending"),
+    ]
+
+
+def test_a_release_does_not_release_what_was_never_contained(world: World) -> None:
+    world.action("i1", status="Failed", at="03-01 10:00", ended="03-01 10:01")
+    world.action("r1", "Unisolate", at="03-01 11:00", ended="03-01 11:05")
+    assert world.rows("marts.containment_episodes", *EPISODE) == [
+        ("03-01 10:00", None, None, None, 1, "never_contained")
+    ]
+
+
+def test_a_failed_release_from_before_the_episode_is_not_part_of_it(world: World) -> None:
+    world.action("r0", "Unisolate", "Failed", at="03-01 09:00", ended="03-01 09:01")
+    world.action("i1", at="03-01 10:00", ended="03-01 10:05")
+    world.action("r1", "Unisolate", at="03-01 11:00", ended="03-01 11:05")
+    assert world.rows("marts.containment_episodes", "release_requested_at") == ["03-01 11:00"]
+
+
 START = datetime(2026, 3, 1, tzinfo=UTC)
 KINDS = ("Isolate", "Isolate", "Unisolate", "Unisolate", "Offboard")
 STATUSES = ("Succeeded", "Succeeded", "Succeeded", "Failed", "TimeOut", "Cancelled", "Pending")

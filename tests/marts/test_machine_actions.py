@@ -163,8 +163,9 @@ def test_ages_are_counted_from_the_end_of_the_last_run_that_brought_something(wo
     assert world.rows("marts.machine_actions", "as_of") == ["03-01 10:30"]
     world.run("03-01 12:00", resource="investigations", status="unavailable")
     assert world.rows("marts.machine_actions", "as_of") == ["03-01 12:00"]
+    world.run("03-01 12:30", status="partial")
     world.run("03-01 13:00", tenant="fabrikam")
-    assert world.rows("marts.machine_actions", "as_of", "age_seconds") == [("03-01 12:00", 7200.0)]
+    assert world.rows("marts.machine_actions", "as_of", "age_seconds") == [("03-01 12:30", 9000.0)]
 
 
 def test_an_action_newer_than_the_last_run_has_no_negative_age(world: World) -> None:
@@ -221,3 +222,12 @@ def test_the_same_ids_in_two_tenants_are_two_actions(world: World) -> None:
     world.action("a1", status="Succeeded", at="03-01 11:50", ended="03-01 11:55", tenant="fabrikam")
     shown = world.rows("marts.machine_actions", "tenant", "status", "effective_at", "age_seconds")
     assert shown == [("contoso", "Pending", None, 600.0), ("fabrikam", "Succeeded", "03-01 11:55", 4200.0)]
+
+
+def test_the_readings_of_one_tenant_do_not_date_another_s_action(world: World) -> None:
+    world.action("a1", at="03-01 10:00", ended="03-01 10:10", seen=[("Failed", "03-01 10:05")])
+    world.action("a1", status="Failed", at="03-01 10:00", ended="03-01 10:20", tenant="fabrikam")
+    assert world.rows("marts.machine_actions", "tenant", "ended_at") == [
+        ("contoso", "03-01 10:10"),
+        ("fabrikam", "03-01 10:20"),
+    ]
