@@ -151,6 +151,7 @@ class Stage:
         self.sim = Simulator(
             next(iter(worlds.values())), clock=self.clock, limits=limits, tenants=list(self.tenants.values())
         )
+        self._reading = Reading(self.data_dir / "warehouse.duckdb")
         self._seen: dict[tuple[str, str], set[str]] = {}
 
     @property
@@ -238,7 +239,7 @@ class Stage:
 
     def warehouse(self) -> Reading:
         """The database, as it is now."""
-        return Reading(self.data_dir / "warehouse.duckdb")
+        return self._reading
 
     def published(self) -> Reading:
         """What BI opens."""
@@ -293,23 +294,27 @@ class Stage:
         quota kept; and, unless `again` is False, one more sync changes nothing.
         """
         resources = tuple(resources)
-        for tenant in self.tenants:
-            for resource in resources:
-                self._assert_equals_truth(resource, tenant)
-                self._assert_versions_are_whole(resource, tenant)
-                watermark = self.watermark(resource, tenant)
-                assert watermark is None or watermark <= self.sim.now(), "the watermark is in the future"
+        with self.warehouse().held():
+            for tenant in self.tenants:
+                for resource in resources:
+                    loaded = self.loaded(resource, tenant)
+                    self._assert_equals_truth(resource, tenant, loaded)
+                    self._assert_versions_are_whole(resource, tenant, loaded)
+                    watermark = self.watermark(resource, tenant)
+                    assert watermark is None or watermark <= self.sim.now(), "the watermark is in the future"
+            before = self._contents() if again else {}
         self.assert_inside_quota()
         if again:
-            before = self._contents()
             done = self.sync(**overrides)
             assert [(outcome.run.rows_new, outcome.run.rows_changed) for outcome in done.result.outcomes] == [
                 (0, 0)
             ] * len(done.result.outcomes)
-            assert self._contents() == before, "a sync with nothing new changed something"
+            with self.warehouse().held():
+                after = self._contents()
+            assert after == before, "a sync with nothing new changed something"
 
-    def _assert_equals_truth(self, resource: str, tenant: str) -> None:
-        truth, loaded = self.truth(resource, tenant), self.loaded(resource, tenant)
+    def _assert_equals_truth(self, resource: str, tenant: str, loaded: dict[str, Row]) -> None:
+        truth = self.truth(resource, tenant)
         gone = self.gone(resource, tenant)
         now = self.sim.now()
         # A window ends before the run's start: a row of that very moment is the next sync's.
@@ -324,14 +329,13 @@ class Stage:
         lost_open = {id for id in loaded.keys() - truth.keys() - gone if is_open(resource, loaded[id])}
         assert lost_open == set(), f"{resource} of {tenant}: open rows that are no longer there, not gone"
 
-    def _assert_versions_are_whole(self, resource: str, tenant: str) -> None:
+    def _assert_versions_are_whole(self, resource: str, tenant: str, loaded: dict[str, Row]) -> None:
         rows = self.warehouse().rows(
             f"from defender.{VERSIONS[resource]} where tenant = ? order by id, version", tenant
         )
         by_id: dict[str, list[Row]] = {}
         for row in rows:
             by_id.setdefault(row["id"], []).append(row)
-        loaded = self.loaded(resource, tenant)
         assert by_id.keys() == loaded.keys(), "a row without a version, or the other way round"
         for id, versions in by_id.items():
             assert [row["version"] for row in versions] == list(range(1, len(versions) + 1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,25 +17,38 @@ Row = dict[str, Any]
 
 
 class Reading:
-    """One look at a database file; each read opens and closes it."""
+    """One database file, read. Each read opens and closes it, unless within `held`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Several reads with the file opened once; no sync can run meanwhile."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            self._held = connection
+            try:
+                yield
+            finally:
+                self._held = None
 
     def rows(self, query: str, *values: Any) -> list[Row]:
         """The rows of a query."""
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            cursor = connection.execute(query, list(values))
-            names = [column[0] for column in cursor.description]
-            return [
-                {
-                    name: _shown(name, value)
-                    for name, value in zip(names, row, strict=True)
-                    if not name.startswith("_dlt_")
-                }
-                for row in cursor.fetchall()
-            ]
+        if self._held is None:
+            with self.held():
+                return self.rows(query, *values)
+        cursor = self._held.execute(query, list(values))
+        names = [column[0] for column in cursor.description]
+        return [
+            {
+                name: _shown(name, value)
+                for name, value in zip(names, row, strict=True)
+                if not name.startswith("_dlt_")
+            }
+            for row in cursor.fetchall()
+        ]
 
     def table(self, name: str, order: str = "all") -> list[Row]:
         """All rows of a table of schema `defender`, or of `schema.table`."""

@@ -1,0 +1,83 @@
+"""Clocks that differ: the sync goes by the server's, and its watermark never passes it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from support.records import NOW, action, investigation
+
+from simulator import ScriptedWorld
+
+OFFSETS = [timedelta(hours=hours) for hours in (-2, -1, 1, 2)]
+
+
+@pytest.fixture
+def world() -> ScriptedWorld:
+    """A row each twenty minutes over the day around NOW, each seen from its creation on."""
+    world = ScriptedWorld()
+    for number in range(-36, 37):
+        moment = NOW + timedelta(minutes=20 * number + 1)
+        world.put_action(action(f"a{number}", moment), visible_from=moment)
+        world.put_investigation(investigation(f"{number}", moment), visible_from=moment)
+    return world
+
+
+@pytest.mark.parametrize("offset", OFFSETS, ids=str)
+def test_rows_are_loaded_up_to_the_servers_clock_and_the_watermark_stays_behind_it(open_stage, world, offset):
+    stage = open_stage(world, scrub_calls=0)
+    stage.sim.faults.clock_offset = offset
+    stage.sync().assert_ok()
+    assert stage.watermark() == stage.watermark("investigations") == stage.sim.now()
+    stage.assert_in_step(again=False)
+
+
+@pytest.mark.parametrize("offset", OFFSETS, ids=str)
+def test_a_clock_that_is_set_right_between_two_syncs_leaves_no_gap(open_stage, world, offset):
+    stage = open_stage(world, scrub_calls=0, lookback_minutes=5)
+    stage.sim.faults.clock_offset = offset
+    stage.sync().assert_ok()
+    # Ours is set right: from now on it shows what the server's shows.
+    stage.clock.advance(offset)
+    stage.sim.faults.clear()
+    for _ in range(2):
+        stage.clock.advance(minutes=50)
+        stage.sync().assert_ok()
+        stage.assert_in_step(again=False)
+
+
+def test_a_server_whose_clock_jumped_ahead_and_back_leaves_no_gap(open_stage, world):
+    stage = open_stage(world, scrub_calls=0, lookback_minutes=5)
+    stage.sim.faults.clock_offset = timedelta(hours=2)
+    stage.sync().assert_ok()
+    stage.sim.faults.clear()
+    world.put_action(action("between", NOW + timedelta(hours=1)), visible_from=NOW + timedelta(hours=1))
+    for minutes in (0, 30, 45, 90):
+        stage.clock.advance(minutes=minutes)
+        stage.sync().assert_ok()
+        assert stage.watermark() <= stage.clock()
+    assert "between" in stage.loaded("machine_actions")
+    stage.assert_in_step(again=False)
+
+
+def test_a_watermark_of_our_future_is_taken_back(open_stage, world):
+    stage = open_stage(world, scrub_calls=0)
+    stage.sync().assert_ok()
+    stage.warehouse().execute("update defender.watermarks set watermark = watermark + interval 5 hours")
+    stage.clock.advance(minutes=30)
+    stage.sync().assert_ok()
+    assert stage.watermark() == stage.clock()
+
+
+def test_our_clock_set_back_between_two_syncs_still_tells_newer_readings_from_older_ones(open_stage, world):
+    stage = open_stage(world, scrub_calls=0)
+    world.put_action(action("open", NOW - timedelta(days=2), status="Pending"))
+    stage.sync().assert_ok()
+    stage.clock.advance(hours=-1)
+    stage.sim.faults.clock_offset = timedelta(hours=1)
+    world.change("open", status="Succeeded")
+    stage.sync().assert_ok()
+    assert stage.loaded("machine_actions")["open"]["status"] == "Succeeded"
+    observed = [row[0] for row in stage.versions("machine_actions", "open", "observed_at")]
+    assert len(observed) == 2
+    assert observed[0] < observed[1]
