@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync status publish simulate test lint bench clean lock dashboard
+.PHONY: help setup sync status publish simulate test lint bench dashboard clean lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,10 +40,6 @@ status: ## Show freshness, rows, last runs and calls left
 publish: ## Write the published snapshot again
 	$(call install,sync,simulator)
 	@$(BIN)/defender-sync publish
-
-dashboard: ## Show the dashboard of what is published, on loopback
-	$(call install,dashboard,simulator$(comma)dashboard)
-	@$(BIN)/python -m dashboard
 
 dashboard: ## Show the dashboard of what is published, on loopback
 	$(call install,dashboard,simulator$(comma)dashboard)
