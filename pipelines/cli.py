@@ -97,7 +97,7 @@ def sync(
         return
     from pipelines.sync import sync as run_sync
 
-    _run(lambda clock, progress: run_sync(settings, clock, progress))
+    _run(settings, lambda clock, progress: run_sync(settings, clock, progress))
 
 
 @app.command()
@@ -122,7 +122,7 @@ def backfill(
         raise ConfigurationError(f"--from {start} does not lie before --to {end}")
     if asked.end > Clock().now():
         raise ConfigurationError(f"--to {end} lies in the future: a backfill reads a closed range")
-    _run(lambda clock, progress: run_backfill(settings, clock, progress, asked))
+    _run(settings, lambda clock, progress: run_backfill(settings, clock, progress, asked))
 
 
 @app.command()
@@ -143,7 +143,7 @@ def reconcile(
     settings = _settings(tenant)
     end = Clock().now() - timedelta(minutes=settings.sync.lookback_minutes)
     asked = Window(end - timedelta(days=days), end)
-    _run(lambda clock, progress: run_reconcile(settings, clock, progress, asked))
+    _run(settings, lambda clock, progress: run_reconcile(settings, clock, progress, asked))
 
 
 @app.command()
@@ -171,6 +171,26 @@ def status(
     if late:
         _complain(f"older than {max_age}: {', '.join(late)}")
         raise typer.Exit(ExitCode.UNEXPECTED)
+
+
+@app.command()
+def doctor(tenant: TenantOption = None) -> None:
+    """Check everything that a sync needs, and say how to mend what is wrong.
+
+    Configuration, disk, database and lock; for each tenant its host, clock, credential, token and permissions,
+    and one row of each list. In a terminal, it signs in a person for auth = device_code. Loads nothing.
+    """
+    from pipelines.doctor import examine, exit_code
+
+    settings = _settings(tenant)
+    clock = _stoppable_clock()
+    _sign_in_people(settings, clock)
+    findings = []
+    for finding in examine(settings, clock):
+        findings.append(finding)
+        mark = ("ok ", "green") if finding.is_good else ("BAD", "red")
+        typer.echo(f"{typer.style(mark[0], fg=mark[1])}  {_plain_lines(f'{finding.subject}: {finding.told}')}")
+    raise typer.Exit(exit_code(findings))
 
 
 @app.command()
@@ -240,9 +260,10 @@ def main() -> None:
 # --- pieces ---------------------------------------------------------------------------------------
 
 
-def _run(command: "Callable[[Clock, RunObserver], RunResult]") -> None:
+def _run(settings: "Settings", command: "Callable[[Clock, RunObserver], RunResult]") -> None:
     """Run a command that reads from the API, show how it gets on, and end with its exit code."""
     clock = _stoppable_clock()
+    _sign_in_people(settings, clock)
     with _progress(clock) as progress:
         result = command(clock, progress)
     # A tenant's two resources often fail for one reason: it is told once.
@@ -252,6 +273,28 @@ def _run(command: "Callable[[Clock, RunObserver], RunResult]") -> None:
         if outcome.error is not None and Options.debug:
             traceback.print_exception(outcome.error)
     raise typer.Exit(result.exit_code)
+
+
+def _sign_in_people(settings: "Settings", clock: Clock) -> None:
+    """Ask those to sign in who have not yet; only in a terminal, as a scheduled run has nobody to ask.
+
+    What fails here is only told: the tenant's own turn comes, and others have theirs.
+    """
+    people = [tenant for tenant in settings.tenants if tenant.auth == "device_code" and tenant.login_url]
+    if not people or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    from pipelines.auth.device_code import is_signed_in, sign_in
+    from pipelines.data_dir import DataDir
+
+    DataDir(settings.data_dir, settings.sync.published_mode).create()
+    for tenant in people:
+        try:
+            if not is_signed_in(tenant):
+                sign_in(tenant, clock, lambda message: typer.echo(_plain_lines(message), err=True))
+        except StoppedError:
+            raise
+        except DefenderSyncError as error:
+            _complain(str(error))
 
 
 def _moment(option: str, text: str) -> datetime:

@@ -26,6 +26,7 @@ from pipelines.errors import (
     ThrottledError,
     UnavailableError,
 )
+from pipelines.permissions import application_roles, delegated_scopes
 from pipelines.quota import Quota
 from pipelines.settings import TenantSettings, is_loopback
 
@@ -145,6 +146,24 @@ class DefenderClient:
             with self._lock:
                 self.counts.retries += 1
 
+    def ask_time(self) -> datetime | None:
+        """The API's clock, asked without a token; None where it does not tell. Raises UnavailableError."""
+        try:
+            response = self._session.get(
+                f"{self.tenant.api_url}/api/",
+                auth=lambda request: request,
+                timeout=TIMEOUT_SECONDS,
+                allow_redirects=False,
+                verify=self.tenant.ca_bundle or True,
+            )
+        except requests.exceptions.SSLError:
+            reason = "its TLS certificate is not trusted; name its authority in ca_bundle"
+            raise UnavailableError(f"tenant {self.tenant.name}: {self.tenant.api_url}: {reason}") from None
+        except requests.exceptions.RequestException as error:
+            reason = f"no answer ({_cause(error)}): check api_url, the network and its proxy"
+            raise UnavailableError(f"tenant {self.tenant.name}: {self.tenant.api_url}: {reason}") from None
+        return _http_date(response.headers.get("Date"))
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
@@ -262,7 +281,7 @@ class DefenderClient:
             )
         if answer.status == 403:
             return AuthenticationError(
-                f"{where}: permission is missing (HTTP 403): {_role_hint(path, answer)}"
+                f"{where}: permission is missing (HTTP 403): {_role_hint(path, answer, self.tenant)}"
             )
         if answer.status and 300 <= answer.status < 400:
             return UnavailableError(
@@ -334,9 +353,11 @@ def _http_date(header: str | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _role_hint(path: str, answer: Failure) -> str:
-    family = "Alert" if path.startswith("investigations") else "Machine"
-    return f"{answer.reason}. Grant the application role {family}.Read.All, with an administrator's consent"
+def _role_hint(path: str, answer: Failure, tenant: TenantSettings) -> str:
+    resource = "investigations" if path.startswith("investigations") else "machine_actions"
+    role, scope = application_roles(resource)[0], delegated_scopes(resource)[0]
+    wanted = f"delegated permission {scope}" if tenant.auth == "device_code" else f"application role {role}"
+    return f"{answer.reason}. Grant the {wanted}, with an administrator's consent"
 
 
 def _plain(text: str) -> str:

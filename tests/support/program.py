@@ -20,7 +20,7 @@ import pytest
 
 from pipelines.settings import Settings, load_settings
 
-COMMAND = (sys.executable, "-m", "pipelines.cli")
+COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
 # What a developer's own shell may have set, and must not reach a test.
 FOREIGN = ("_PROXY", "_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SYNC__", "TENANTS__", "AUTH__")
 
