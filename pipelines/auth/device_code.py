@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.auth.application import granted
-from pipelines.auth.refusals import SIGN_IN_AGAIN, refused
+from pipelines.auth.refusals import refused
 from pipelines.auth.session import SignInSession, authority, instance_discovery, signing_in
 from pipelines.auth.tokens import Grant
 from pipelines.clock import Clock
@@ -40,7 +40,8 @@ class PersonSignIn:
             cache.save()
         if answer is None:
             raise AuthenticationError(
-                f"tenant {tenant.name}: nobody is signed in; " + SIGN_IN_AGAIN.format(tenant=tenant.name)
+                f"tenant {tenant.name}: nobody is signed in: run defender-sync doctor --tenant {tenant.name} "
+                "in a terminal"
             )
         return granted(tenant, answer)
 

@@ -120,7 +120,7 @@ def test_an_expired_or_refused_token_is_renewed_without_a_person(stage, person):
 
 def test_without_a_person_a_run_says_what_to_do(stage, person):
     assert why(token_provider(person, stage.clock).token) == (
-        "nobody is signed in; sign in again: run defender-sync doctor --tenant contoso in a terminal"
+        "nobody is signed in: run defender-sync doctor --tenant contoso in a terminal"
     )
 
 

@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -65,6 +67,26 @@ class Program:
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    def in_terminal(self, *args: str, timeout: float = 60) -> Ended:
+        """The same with a terminal of its own, where output and errors come together."""
+        keyboard, screen = pty.openpty()
+        process = subprocess.Popen(
+            [*COMMAND, *args],
+            cwd=self.folder,
+            env=self.environment({"TERM": "dumb"}),
+            stdin=screen,
+            stdout=screen,
+            stderr=screen,
+            start_new_session=True,
+        )
+        os.close(screen)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's end, once the program has ended
+            while data := os.read(keyboard, 65_536):
+                shown += data
+        os.close(keyboard)
+        return Ended(process.wait(timeout), shown.decode().replace("\r\n", "\n"), "")
 
     def settings(self, *only: str, env: Mapping[str, str] | None = None) -> Settings:
         """The configuration as the program reads it, in this process."""
