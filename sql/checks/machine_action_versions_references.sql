@@ -1,14 +1,27 @@
--- Passes when every version belongs to a machine action that is kept, and stands once.
+-- Passes when the versions of each machine action count 1, 2, … and belong to an action that is kept.
+with counted as (
+    select
+        tenant,
+        id,
+        count(*) as version_count,
+        min(version) as first_version,
+        max(version) as last_version
+    from staging.machine_action_versions
+    group by tenant, id
+)
+
 select
-    versions.tenant,
+    counted.tenant,
     'machine_actions' as resource,
-    versions.id,
-    versions.version,
-    count(*) as row_count
-from staging.machine_action_versions as versions
+    counted.id,
+    counted.version_count,
+    counted.last_version
+from counted
 left join staging.machine_actions as actions
     on
-        versions.tenant = actions.tenant
-        and versions.id = actions.id
-group by versions.tenant, versions.id, versions.version
-having count(actions.id) <> 1;
+        counted.tenant = actions.tenant
+        and counted.id = actions.id
+where
+    actions.id is null
+    or counted.first_version <> 1
+    or counted.version_count <> counted.last_version;

@@ -317,6 +317,20 @@ def test_a_row_that_stands_twice_is_found(world: World, resource: str) -> None:
     assert [row["row_count"] for row in run_checks(world)[f"{resource}_keys"]] == [2]
 
 
+def test_a_version_that_is_missing_or_stands_twice_is_found(world: World) -> None:
+    world.action("gap", at="03-01 10:00", seen=[("Pending", "03-01 10:00"), ("InProgress", "03-01 10:00")])
+    world.connection.execute("delete from defender.machine_action_versions where version = 2")
+    world.action("twice", at="03-01 10:00")
+    world.connection.execute(
+        "insert into defender.machine_action_versions from defender.machine_action_versions where id = 'twice'"
+    )
+    rows = run_checks(world)["machine_action_versions_references"]
+    assert sorted((row["id"], row["version_count"], row["last_version"]) for row in rows) == [
+        ("gap", 2, 3),
+        ("twice", 2, 1),
+    ]
+
+
 def test_a_new_value_is_a_warning_that_names_it(world: World) -> None:
     world.action("a1", "Reboot", "Paused", at="03-01 10:00")
     world.investigation("7", "Benign, Odd", start="03-01 10:00")
