@@ -59,9 +59,13 @@ class PlainFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name is logging's
         """The message without control characters."""
-        from pipelines.progress import plain
+        from pipelines.plain_text import plain
 
         return plain(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the name is logging's
+        """The trace, its lines likewise."""
+        return _plain_lines(super().formatException(ei))
 
 
 @app.callback()
@@ -248,12 +252,12 @@ def main() -> None:
     except DefenderSyncError as error:
         code = error.exit_code
         _complain(str(error))
-        _show_trace()
+        _show_trace(error)
     except Exception as error:  # noqa: BLE001  the last resort
         code = _usage_error(error)
         if code == ExitCode.UNEXPECTED:
             _complain(f"unexpected {type(error).__name__}: {_first_line(error)}; --debug shows the trace")
-            _show_trace()
+            _show_trace(error)
     sys.exit(code)
 
 
@@ -270,8 +274,8 @@ def _run(settings: "Settings", command: "Callable[[Clock, RunObserver], RunResul
     for line in dict.fromkeys(outcome.run.error for outcome in result.outcomes if outcome.run.error):
         _complain(line)
     for outcome in result.outcomes:
-        if outcome.error is not None and Options.debug:
-            traceback.print_exception(outcome.error)
+        if outcome.error is not None:
+            _show_trace(outcome.error)
     raise typer.Exit(result.exit_code)
 
 
@@ -350,15 +354,18 @@ def _progress(clock: Clock) -> Any:
 
 
 def _complain(text: str) -> None:
-    from pipelines.progress import plain
-
-    lines = [plain(line) for line in text.splitlines()]
-    typer.echo("defender-sync: " + "\n  ".join(lines), err=True)
+    typer.echo("defender-sync: " + _plain_lines(text).replace("\n", "\n  "), err=True)
 
 
-def _show_trace() -> None:
+def _show_trace(error: BaseException) -> None:
     if Options.debug:
-        traceback.print_exc()
+        typer.echo(_plain_lines("".join(traceback.format_exception(error))), err=True)
+
+
+def _plain_lines(text: str) -> str:
+    from pipelines.plain_text import plain
+
+    return "\n".join(plain(line) for line in text.split("\n"))
 
 
 def _usage_error(error: Exception) -> int:
@@ -395,7 +402,7 @@ def _print_status(report: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pipelines.progress import plain
+    from pipelines.plain_text import plain
 
     table = Table(box=None, pad_edge=False)
     for heading in ("tenant", "resource", "last success", "rows", "open", "last run", "calls left"):

@@ -5,6 +5,7 @@ Owns time-outs, retries, throttling and the errors that answers mean. It follows
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from pipelines.errors import (
     UnavailableError,
 )
 from pipelines.permissions import application_roles, delegated_scopes
+from pipelines.plain_text import plain
 from pipelines.quota import Quota
 from pipelines.settings import TenantSettings, is_loopback
 
@@ -37,8 +39,13 @@ MOST_TRIES = 6
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 60.0
 THROTTLED_DELAY_SECONDS = 10.0
+# Beyond anybody's patience, and within what a date can hold.
+LONGEST_RETRY_AFTER_SECONDS = 366 * 86_400.0
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
+# A request that will never do: a bad filter, or an address or header that is too long.
+REFUSED_STATUSES = frozenset({400, 414, 431})
 USER_AGENT = "defender-sync"
+LONGEST_REASON = 300
 
 
 class ApiError(msgspec.Struct):
@@ -75,24 +82,33 @@ class CallCounts:
 
 
 class Patience:
-    """How long one tenant may wait for its quota, in all."""
+    """How long one tenant may wait for its quota, in all; waits at the same time count once."""
 
     def __init__(self, longest_seconds: float, tenant: str) -> None:
         self.longest_seconds = longest_seconds
         self._tenant = tenant
         self._spent = 0.0
+        self._spent_until: datetime | None = None
         self._lock = threading.Lock()
 
-    def spend(self, seconds: float) -> None:
-        """Take the wait from what is left; ThrottledError where it is more."""
+    def spend(self, now: datetime, seconds: float) -> float:
+        """Take a wait that begins now from what is left; ThrottledError where it is more.
+
+        Returns the seconds of it that no wait before covers.
+        """
+        end = now + timedelta(seconds=seconds)
         with self._lock:
-            if self._spent + seconds > self.longest_seconds:
+            begin = max(now, self._spent_until or now)
+            fresh = max((end - begin).total_seconds(), 0.0)
+            if self._spent + fresh > self.longest_seconds:
                 left = max(self.longest_seconds - self._spent, 0)
                 raise ThrottledError(
                     f"tenant {self._tenant}: the API's quota is spent; it asks to wait {seconds:.0f} s and "
                     f"sync.max_wait_minutes leaves {left:.0f} s. What was read is kept; sync again later"
                 )
-            self._spent += seconds
+            self._spent += fresh
+            self._spent_until = max(end, begin)
+            return fresh
 
 
 class DefenderClient:
@@ -126,25 +142,27 @@ class DefenderClient:
         asked for again. Raises NotOfferedError (404, 410), RejectedError (400), AuthenticationError (401 twice, 403),
         ThrottledError, UnavailableError, StoppedError.
         """
-        tries = 0
+        tries = throttled = 0
         renewed = False
         while True:
             self._take_turn()
             token = self._tokens.token()
-            answer = self._try_once(path, params, decode)
+            answer = self._try_once(path, params, decode, token)
             if isinstance(answer, Answer):
                 return answer
+            if answer.status == 429:
+                throttled += 1
+                self._pause(answer.retry_after_seconds, throttled)
+                self._count_retry()
+                continue
             tries += 1
             if answer.status == 401 and not renewed and self._tokens.renew(token):
                 renewed = True
-            elif answer.status == 429:
-                self._pause(answer.retry_after_seconds, tries)
             elif answer.can_be_retried and tries < MOST_TRIES:
                 self._back_off(answer, tries)
             else:
                 raise self._error(path, answer, tries)
-            with self._lock:
-                self.counts.retries += 1
+            self._count_retry()
 
     def ask_time(self) -> datetime | None:
         """The API's clock, asked without a token; None where it does not tell. Raises UnavailableError."""
@@ -182,7 +200,7 @@ class DefenderClient:
         return session
 
     def _try_once(
-        self, path: str, params: Mapping[str, str], decode: Callable[[bytes], Content]
+        self, path: str, params: Mapping[str, str], decode: Callable[[bytes], Content], token: str
     ) -> "Answer[Content] | Failure":
         # `$` and `'` stay as they are: some gateways in front of the API do not decode parameter names.
         query = "&".join(f"{key}={quote(value, safe=chr(39))}" for key, value in params.items())
@@ -204,7 +222,11 @@ class DefenderClient:
             return Failure(f"the connection failed ({_cause(error)})")
         if response.status_code == 200:
             return _answer_of(response, decode)
-        return _failure_of(response, self._clock.now())
+        return _failure_of(response, self._clock.now(), token)
+
+    def _count_retry(self) -> None:
+        with self._lock:
+            self.counts.retries += 1
 
     # --- waiting ---
 
@@ -221,29 +243,25 @@ class DefenderClient:
             wait = self.quota.take(now)
             if not wait:
                 return
-            self._patience.spend(wait)
+            self._spend(now, wait)
             self._sleep(wait, "call quota")
 
-    def _pause(self, retry_after_seconds: float | None, tries: int) -> None:
-        """Hold back all calls of this tenant as long as a 429 asks."""
-        seconds = retry_after_seconds
-        if seconds is None:
-            seconds = min(THROTTLED_DELAY_SECONDS * 2 ** (tries - 1), LONGEST_DELAY_SECONDS)
+    def _pause(self, retry_after_seconds: float | None, throttled: int) -> None:
+        """Hold back all calls of this tenant as long as a 429 asks, and longer where it repeats itself."""
+        if retry_after_seconds is None:
+            seconds = _doubled(THROTTLED_DELAY_SECONDS, throttled)
+        else:
+            again = _doubled(FIRST_DELAY_SECONDS, throttled) if throttled > 1 else 0.0
+            seconds = max(retry_after_seconds, again)
         seconds += self._clock.jitter()
-        until = self._clock.now() + timedelta(seconds=seconds)
+        now = self._clock.now()
+        self._spend(now, seconds)
         with self._lock:
-            longer = self._paused_until is None or until > self._paused_until
-            already = (
-                max((self._paused_until - self._clock.now()).total_seconds(), 0) if self._paused_until else 0
-            )
-        if longer:
-            self._patience.spend(seconds - already)
-            with self._lock:
-                self._paused_until = until
+            self._paused_until = max(now + timedelta(seconds=seconds), self._paused_until or now)
         logger.warning("tenant %s: throttled; waiting %.0f s as the API asks", self.tenant.name, seconds)
 
     def _back_off(self, answer: "Failure", tries: int) -> None:
-        delay = min(FIRST_DELAY_SECONDS * 2 ** (tries - 1), LONGEST_DELAY_SECONDS)
+        delay = _doubled(FIRST_DELAY_SECONDS, tries)
         delay *= 0.5 + self._clock.jitter()
         if answer.retry_after_seconds is not None:
             delay = max(delay, min(answer.retry_after_seconds, LONGEST_DELAY_SECONDS))
@@ -255,7 +273,15 @@ class DefenderClient:
             MOST_TRIES,
             delay,
         )
+        with self._lock:
+            self.counts.waited_seconds += delay
         self._sleep(delay, "retry")
+
+    def _spend(self, now: datetime, seconds: float) -> None:
+        """Wait on the tenant's patience; what several threads wait for at once is counted once."""
+        fresh = self._patience.spend(now, seconds)
+        with self._lock:
+            self.counts.waited_seconds += fresh
 
     def _sleep(self, seconds: float, reason: str) -> None:
         self.waiting_for = f"{reason}, {seconds:.0f} s"
@@ -263,8 +289,6 @@ class DefenderClient:
             self._clock.sleep(seconds)
         finally:
             self.waiting_for = None
-            with self._lock:
-                self.counts.waited_seconds += seconds
 
     # --- errors ---
 
@@ -272,11 +296,11 @@ class DefenderClient:
         where = f"tenant {self.tenant.name}: {path}"
         if answer.status in (404, 410):
             return NotOfferedError(f"{where}: not offered here (HTTP {answer.status})")
-        if answer.status == 400:
-            return RejectedError(f"{where}: the API refuses the request (HTTP 400): {answer.reason}")
+        if answer.status in REFUSED_STATUSES:
+            return RejectedError(f"{where}: the API refuses the request: {answer.reason}")
         if answer.status == 401:
             return AuthenticationError(
-                f"{where}: the API refuses the token (HTTP 401): {answer.reason}. "
+                f"{where}: the API refuses the token: {answer.reason}. "
                 "Check the app registration, the cloud, and that the tenant has a licence"
             )
         if answer.status == 403:
@@ -317,30 +341,42 @@ def _answer_of(response: requests.Response, decode: Callable[[bytes], Content]) 
     except ValueError as error:
         # A cut-off or empty body comes with a 200: an error to retry, never "no rows".
         kind = response.headers.get("Content-Type", "none")
-        return Failure(f"the answer is {_plain(str(error))} (content type {_plain(kind)[:60]})", 200)
+        return Failure(f"the answer is {plain(str(error))[:100]} (content type {plain(kind)[:60]})", 200)
     return Answer(content, _http_date(response.headers.get("Date")))
 
 
-def _failure_of(response: requests.Response, now: datetime) -> Failure:
+def _failure_of(response: requests.Response, now: datetime, token: str) -> Failure:
     status = response.status_code
     try:
         error = _error_decoder.decode(response.content).error
         told = ": ".join(part for part in (error.code, error.message) if part)
     except (msgspec.DecodeError, UnicodeDecodeError, requests.exceptions.RequestException, RecursionError):
         told = ""
-    reason = f"HTTP {status}" + (f" ({_plain(told)})" if told else "")
-    return Failure(reason, status, _retry_after(response.headers.get("Retry-After"), now))
+    # Some proxies tell what they were asked.
+    told = plain(told.replace(token, "…"))[:LONGEST_REASON]
+    reason = f"HTTP {status}" + (f" ({told})" if told else "")
+    # A date is told by the server's clock; ours may be wrong.
+    server_now = _http_date(response.headers.get("Date")) or now
+    return Failure(reason, status, _retry_after(response.headers.get("Retry-After"), server_now))
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds to wait, from a header in seconds or as an HTTP date."""
+    """Seconds to wait, from a header in seconds or as an HTTP date; None where it says neither."""
     if header is None:
         return None
     try:
-        return max(float(int(header.strip())), 0.0)
+        seconds = float(header)
     except ValueError:
         moment = _http_date(header)
-        return None if moment is None else max((moment - now).total_seconds(), 0.0)
+        if moment is None:
+            return None
+        seconds = (moment - now).total_seconds()
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _doubled(first_seconds: float, times: int) -> float:
+    """The first delay, then twice as long each time, up to the longest."""
+    return min(first_seconds * 2.0 ** min(times - 1, 30), LONGEST_DELAY_SECONDS)
 
 
 def _http_date(header: str | None) -> datetime | None:
@@ -348,9 +384,9 @@ def _http_date(header: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _role_hint(path: str, answer: Failure, tenant: TenantSettings) -> str:
@@ -358,11 +394,6 @@ def _role_hint(path: str, answer: Failure, tenant: TenantSettings) -> str:
     role, scope = application_roles(resource)[0], delegated_scopes(resource)[0]
     wanted = f"delegated permission {scope}" if tenant.auth == "device_code" else f"application role {role}"
     return f"{answer.reason}. Grant the {wanted}, with an administrator's consent"
-
-
-def _plain(text: str) -> str:
-    """Text of the API as one harmless line."""
-    return "".join(char if char.isprintable() else " " for char in text)[:300]
 
 
 def _cause(error: BaseException) -> str:

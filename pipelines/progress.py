@@ -14,13 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.clock import Clock
+from pipelines.plain_text import plain
 from pipelines.reader import ListReader
 from pipelines.warehouse import Changes, RunRow
-
-
-def plain(text: str) -> str:
-    """Outside text on one line: control characters, also those that steer a terminal, become spaces."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def summary_line(run: RunRow) -> str:

@@ -28,6 +28,7 @@ from pipelines.errors import (
     StoppedError,
 )
 from pipelines.local_simulator import simulated_tenants
+from pipelines.plain_text import plain
 from pipelines.publish import publish
 from pipelines.quota import Quota
 from pipelines.range_sync import BACKFILL, RECONCILE, RangeSync
@@ -322,6 +323,6 @@ class _Run:
 def describe(error: BaseException) -> str:
     """An error in a line: its own words where it is one of ours, else its kind and first line."""
     if isinstance(error, DefenderSyncError):
-        return str(error)
+        return plain(str(error))
     lines = str(error).strip().splitlines()
-    return f"unexpected {type(error).__name__}" + (f": {lines[0][:300]}" if lines else "")
+    return f"unexpected {type(error).__name__}" + (f": {plain(lines[0])[:300]}" if lines else "")

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.errors import AuthenticationError
+from pipelines.plain_text import plain
 from pipelines.settings import TenantSettings
 
+LONGEST_REASON = 300
 CODE = re.compile(r"AADSTS\d+")
 SIGN_IN_AGAIN = "sign in again: run defender-sync doctor --tenant {tenant} in a terminal"
 # Source: the list of Entra's error codes, and the texts that come with them.
@@ -53,6 +55,8 @@ def refused(tenant: TenantSettings, answer: Mapping[str, Any]) -> Authentication
         told = f"{remedy.format(tenant=tenant.name)} ({code})"
     else:
         told = description.splitlines()[0].split("Trace ID", maxsplit=1)[0].strip()
+        told = told.replace(tenant.client_secret, "…") if tenant.client_secret else told
+        told = plain(told)[:LONGEST_REASON]
     return AuthenticationError(f"tenant {tenant.name}: sign-in refused: {told}")
 
 

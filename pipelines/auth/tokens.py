@@ -10,6 +10,8 @@ from pipelines.errors import DefenderSyncError, UnavailableError
 
 RENEW_BEFORE = timedelta(minutes=5)
 RETRY_DELAY_SECONDS = 2.0
+# A token refused this soon after another was is no accident: a third would be refused too.
+REFUSED_AGAIN = timedelta(minutes=5)
 # A failure is told again for so long without asking again: the other resource would only fail likewise.
 FAILURE_KEPT = timedelta(minutes=1)
 
@@ -66,6 +68,7 @@ class RenewedToken:
         self._lock = threading.Lock()
         self._token: str | None = None
         self._refused = False
+        self._last_refusal: datetime | None = None
         self._renew_at: datetime | None = None
         self._failure: tuple[DefenderSyncError, datetime] | None = None
 
@@ -80,11 +83,18 @@ class RenewedToken:
             return self._new_token()
 
     def renew(self, refused: str) -> bool:
-        """Drop the refused token, unless another thread has renewed it already."""
+        """Drop the refused token, unless another thread has renewed it already.
+
+        False where the one before it was refused as well, just now.
+        """
         with self._lock:
-            if self._token == refused:
-                self._token, self._refused = None, True
-        return True
+            if self._token != refused:
+                return True
+            now = self._clock.now()
+            if self._last_refusal is not None and abs(now - self._last_refusal) < REFUSED_AGAIN:
+                return False
+            self._token, self._refused, self._last_refusal = None, True, now
+            return True
 
     def _new_token(self) -> str:
         try:
