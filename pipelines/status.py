@@ -5,6 +5,7 @@ Written by the sync, each time in one rename; read by anybody who may. Ages are 
 
 import json
 import os
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -121,7 +122,7 @@ def parse_duration(text: str) -> timedelta:
     """`90s`, `15m`, `2h` or `1d`."""
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], text[-1:]
-    if unit not in units or not number.isdigit():
+    if unit not in units or re.fullmatch(r"\d{1,6}", number, re.ASCII) is None:
         raise ConfigurationError(f"--max-age {text}: write a number and s, m, h or d, such as 30m")
     return timedelta(**{units[unit]: int(number)})
 
