@@ -1,0 +1,304 @@
+"""The commands as a person and a scheduler have them: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from filelock import FileLock
+from support.program import Ended
+from support.records import action, investigation
+
+from simulator import ScriptedWorld, Simulator
+
+DEMO = '[sync]\ntenants = ["demo"]\n[tenants.demo]\ncloud = "simulator"\n'
+REAL = '[sync]\ntenants = ["contoso"]\n[tenants.contoso]\ntenant_id = "t"\nclient_id = "c"\n'
+SECRET = '[tenants.contoso]\nclient_secret = "S3cr3t"\n'
+
+
+@pytest.fixture
+def here(program, monkeypatch, capfd):
+    """Runs a command in this process, in the program's folder: a second faster than a process of its own."""
+    from dlt.common.configuration.container import Container
+    from dlt.common.configuration.specs import PluggableRunContext
+
+    from pipelines.cli import main
+
+    context = Container()[PluggableRunContext]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(program.folder)
+
+    def run(*args: str, **env: str) -> Ended:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in list(os.environ):
+                if name.startswith(("SYNC__", "TENANTS__", "AUTH__")):
+                    patch.delenv(name)
+            for name, value in env.items():
+                patch.setenv(name, value)
+            patch.setenv("COLUMNS", "200")
+            patch.setattr(sys, "argv", ["defender-sync", *args])
+            context.reload(str(program.folder))
+            umask = os.umask(0o022)
+            try:
+                with pytest.raises(SystemExit) as ended:
+                    main()
+            finally:
+                os.umask(umask)
+            out, err = capfd.readouterr()
+            return Ended(int(ended.value.code or 0), out, err)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    monkeypatch.undo()
+    context.reload(os.getcwd())
+
+
+@pytest.fixture
+def real(program):
+    """A simulator on the machine's own clock, and the program set up for it as for a real tenant."""
+    now = datetime.now(UTC)
+    world = ScriptedWorld(
+        [action(f"a{n}", now - timedelta(days=1, minutes=n), status="Pending") for n in range(3)],
+        [investigation("1", now - timedelta(days=1), state="Running")],
+    )
+    with Simulator(world) as sim:
+        program.configure(
+            "[sync]\n"
+            'tenants = ["contoso"]\n'
+            "[tenants.contoso]\n"
+            f'tenant_id = "{sim.tenant_id}"\nclient_id = "{sim.client_id}"\n'
+            f'api_url = "{sim.url}"\nlogin_url = "{sim.url}"\nca_bundle = "{sim.ca_bundle}"\n',
+            f'[tenants.contoso]\nclient_secret = "{sim.client_secret}"\n',
+        )
+        yield sim
+
+
+def without_times(text: str) -> list[str]:
+    return [re.sub(r"^\S+ \S+Z ", "", line) for line in text.splitlines()]
+
+
+def test_a_first_sync_tells_its_rows_and_the_next_only_what_moved(program, real):
+    first = program("sync")
+    assert (first.code, first.err) == (0, "")
+    said = without_times(first.out)
+    assert any(
+        line.startswith("contoso machine_actions: succeeded, 3 new, 0 changed, 3 read") for line in said
+    )
+    assert any(
+        line.startswith("contoso investigations: succeeded, 1 new, 0 changed, 1 read") for line in said
+    )
+    assert any(line.startswith("published data/snapshots/") for line in said)
+
+    real.world.change("a1", status="Succeeded")
+    calls_before = len(real.requests)
+    second = program("sync")
+    assert (second.code, second.err) == (0, "")
+    assert any(
+        line.startswith("contoso machine_actions: succeeded, 0 new, 1 changed")
+        for line in without_times(second.out)
+    )
+    lists = [
+        call for call in real.requests[calls_before:] if call.endpoint in ("machineactions", "investigations")
+    ]
+    assert len(lists) <= 2 * (2 + 1 + 2)
+
+
+def test_status_and_publish_tell_of_the_last_run(here, real):
+    before = here("status")
+    assert before.code == 0
+    assert "never" in before.out
+    assert here("sync").code == 0
+
+    table = here("status")
+    assert table.code == 0
+    [line] = [line for line in table.out.splitlines() if "machine_actions" in line]
+    assert re.search(r"contoso\s+machine_actions\s+.*\s3\s+3\s+succeeded\s+\d+/min, \d+/h", line)
+
+    report = json.loads(here("status", "--json").out)
+    facts = report["tenants"]["contoso"]["machine_actions"]
+    assert (facts["row_count"], facts["open_count"], facts["last_run_status"]) == (3, 3, "succeeded")
+    assert facts["quota_left_minute"] < 100
+    assert 0 <= facts["age_seconds"] < 60
+    assert report["running"] is None
+
+    assert here("status", "--max-age", "1h").code == 0
+    assert here("status", "--max-age", "0s").code == 1
+
+    written = here("publish")
+    assert written.code == 0
+    assert written.out.startswith("published data/snapshots/")
+
+
+def test_a_dry_run_makes_no_call_and_writes_nothing(here, real, program):
+    done = here("sync", "--dry-run")
+    assert (done.code, done.err) == (0, "")
+    assert "contoso machine_actions:" in done.out
+    assert "the first sync" in done.out
+    assert "nothing was called, nothing was loaded" in done.out
+    assert list(real.requests) == []
+    assert sorted(path.name for path in program.folder.iterdir()) == [".dlt"]
+
+
+def test_a_dry_run_after_a_sync_tells_what_is_due(here, real):
+    assert here("sync").code == 0
+    calls = len(real.requests)
+    done = here("sync", "--dry-run")
+    assert done.code == 0
+    assert "refresh  3 open rows, 1 calls" in done.out
+    assert "scrub    [" in done.out
+    assert len(real.requests) == calls
+
+
+def test_a_dry_run_of_the_demo_starts_no_simulator(program, here, monkeypatch):
+    program.configure(DEMO)
+    monkeypatch.setattr("pipelines.local_simulator.COMMAND", ("no-such-program",))
+    done = here("sync", "--dry-run")
+    assert done.code == 0
+    assert "demo investigations:" in done.out
+
+
+def test_a_sync_that_finds_the_lock_held_exits_6_and_does_nothing(here, real, program):
+    assert here("sync").code == 0
+    calls = len(real.requests)
+    with FileLock(program.folder / "data" / "lock"):
+        done = here("sync")
+        assert done.code == 6
+        assert "another sync is running" in done.err
+        assert len(done.err.strip().splitlines()) <= 2
+        assert here("publish").code == 6
+        assert here("status").code == 0
+    assert len(real.requests) == calls
+
+
+def test_a_refused_secret_exits_3_and_is_not_shown(here, real):
+    real.tenants[0].secret_expired = True
+    done = here("sync")
+    assert done.code == 3
+    assert "secret" in done.err
+    assert real.client_secret not in done.out + done.err
+
+
+def test_a_publish_before_the_first_sync_says_so(here, program):
+    program.configure(DEMO)
+    done = here("publish")
+    assert done.code == 1
+    assert "defender-sync sync" in done.err
+    assert not (program.folder / "data").exists()
+
+
+BAD = {
+    "an unknown key of sync": (DEMO.replace("[tenants", "page_sise = 5\n[tenants"), "", "sync.page_sise"),
+    "an unknown key of a tenant": (REAL + 'tenantid = "x"\n', SECRET, "tenants.contoso.tenantid"),
+    "an unknown section": (DEMO + "[sink]\nx = 1\n", "", "sink"),
+    "a wrong type": (DEMO.replace("[tenants", 'page_size = "many"\n[tenants'), "", "sync.page_size"),
+    "a list that is none": (DEMO.replace('["demo"]', "5"), "", "sync.tenants"),
+    "a missing secret": (REAL, "", "tenants.contoso.client_secret"),
+    "missing ids": ('[sync]\ntenants = ["contoso"]\n[tenants.contoso]\n', SECRET, "tenants.contoso.tenant_id"),
+    "an unknown cloud": (REAL + 'cloud = "moon"\n', SECRET, "tenants.contoso.cloud"),
+    "a tenant's name in capitals": (DEMO.replace("demo", "Demo"), "", "'Demo'"),
+    "a tenant's name with two underscores": (DEMO.replace("demo", "de__mo"), "", "'de__mo'"),
+    "a tenant without a section": (DEMO.replace('["demo"]', '["demo", "acme"]'), "", "tenants.acme"),
+    "no tenant at all": (DEMO.replace('["demo"]', "[]"), "", "sync.tenants"),
+    "http to another host": (REAL + 'api_url = "http://api.example.com"\n', SECRET, "tenants.contoso.api_url"),
+    "http sign-in at another host": (REAL + 'login_url = "http://x.example"\n', SECRET, "tenants.contoso.login_url"),
+    "an address that is none": (REAL + 'api_url = "api.example.com"\n', SECRET, "tenants.contoso.api_url"),
+    "a page size over 10,000": (DEMO.replace("[tenants", "page_size = 10001\n[tenants"), "", "sync.page_size"),
+    "a page size of nothing": (DEMO.replace("[tenants", "page_size = 0\n[tenants"), "", "sync.page_size"),
+    "a lookback beyond what is kept": (
+        DEMO.replace("[tenants", "initial_lookback_days = 181\n[tenants"), "", "sync.initial_lookback_days",
+    ),
+    "an unknown resource": (DEMO.replace("[tenants", 'resources = ["alerts"]\n[tenants'), "", "sync.resources"),
+    "a mode that is none": (DEMO.replace("[tenants", 'published_mode = "rw"\n[tenants'), "", "sync.published_mode"),
+    "a simulator beside a real tenant": (
+        REAL.replace('["contoso"]', '["contoso", "demo"]') + '[tenants.demo]\ncloud = "simulator"\n',
+        SECRET,
+        "sync.tenants",
+    ),
+    "a ca_bundle that is not there": (REAL + 'ca_bundle = "none.pem"\n', SECRET, "tenants.contoso.ca_bundle"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_configuration_exits_2_with_its_key_named_and_nothing_touched(program, here, kind):
+    config, secrets, named = BAD[kind]
+    program.configure(config, secrets)
+    done = here("sync")
+    assert done.code == 2
+    assert named in done.err
+    assert len(done.err.strip().splitlines()) <= 2
+    assert "Traceback" not in done.err
+    assert "S3cr3t" not in done.out + done.err
+    assert sorted(path.name for path in program.folder.iterdir()) == [".dlt"]
+
+
+def test_a_configuration_that_is_no_toml_exits_2_with_its_file_named(program):
+    program.configure("[sync\n")
+    done = program("sync")
+    assert done.code == 2
+    assert "config.toml" in done.err
+    assert "Traceback" not in done.err
+    assert sorted(path.name for path in program.folder.iterdir()) == [".dlt"]
+
+
+@pytest.mark.parametrize("variable", ["SYNC__PAGE_SISE", "TENANTS__DEMO__COLOR", "SYNC__A__B"])
+def test_an_unknown_key_in_the_environment_exits_2(program, here, variable):
+    program.configure(DEMO)
+    done = here("sync", **{variable: "1"})
+    assert done.code == 2
+    assert variable.lower().replace("__", ".", 1).split(".")[1].replace("__", ".").split(".")[-1] in done.err
+
+
+def test_a_bad_configuration_exits_2_in_every_command(program, here):
+    program.configure(DEMO.replace("[tenants", "page_sise = 5\n[tenants"))
+    for command in (["sync", "--dry-run"], ["status"], ["publish"], ["sync", "--tenant", "demo"]):
+        assert here(*command).code == 2
+
+
+def test_a_tenant_that_is_not_configured_exits_2(program, here):
+    program.configure(DEMO)
+    done = here("sync", "--tenant", "acme")
+    assert done.code == 2
+    assert "acme" in done.err
+
+
+@pytest.mark.parametrize("args", [["sink"], ["sync", "--fast"], ["status", "--max-age", "soon"]])
+def test_a_wrong_usage_exits_2(program, here, args):
+    program.configure(DEMO)
+    assert here(*args).code == 2
+
+
+def test_settings_come_from_environment_before_secrets_before_config(program):
+    program.configure(
+        DEMO.replace("[tenants", "page_size = 10\nscrub_calls = 1\n[tenants"), "[sync]\nscrub_calls = 3\n"
+    )
+    settings = program.settings(env={"SYNC__PAGE_SIZE": "20", "SYNC__RESOURCES": '["investigations"]'})
+    assert (settings.sync.page_size, settings.sync.scrub_calls) == (20, 3)
+    assert settings.sync.resources == ("investigations",)
+
+
+def test_the_defaults_are_those_of_the_contract(program):
+    program.configure('[tenants.demo]\ncloud = "simulator"\n')
+    sync = program.settings().sync
+    assert (sync.tenants, sync.resources) == (("demo",), ("machine_actions", "investigations"))
+    assert (sync.data_dir, sync.initial_lookback_days, sync.lookback_minutes) == ("data", 180, 60)
+    assert (sync.page_size, sync.requests_per_minute, sync.requests_per_hour) == (10_000, 100, 1_500)
+    assert (sync.max_concurrent_requests, sync.max_wait_minutes, sync.scrub_calls) == (4, 65, 2)
+    assert (sync.run_log_days, sync.published_mode) == (90, "0640")
+
+
+def test_simulated_rows_have_a_folder_of_their_own(program):
+    program.configure(DEMO)
+    assert str(program.settings().data_dir) == "data/demo"
+    program.configure(REAL, SECRET)
+    assert str(program.settings().data_dir) == "data"
+
+
+def test_a_secret_is_in_no_representation_of_the_settings(program):
+    program.configure(REAL, SECRET)
+    assert "S3cr3t" not in repr(program.settings())

@@ -1,0 +1,87 @@
+"""What `status` knows while a sync runs, and after one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from support.records import NOW, action, ago
+
+from pipelines.errors import ConfigurationError
+from pipelines.status import parse_duration, read_status, too_old
+from simulator import RunFirst, Status
+
+
+def test_status_answers_while_a_sync_runs_and_says_so(stage, world):
+    world.put_action(action("a", ago(hours=2)))
+    stage.sync().assert_ok()
+    reports = []
+    rule = stage.sim.faults.add(
+        RunFirst(lambda: reports.append(read_status(stage.settings(), stage.clock())))
+    )
+    stage.clock.advance(minutes=5)
+    stage.sync().assert_ok()
+    assert rule.fired == 1
+    [during] = reports
+    assert during["running"]["started_at"] == (NOW + timedelta(minutes=5)).isoformat()
+    facts = during["tenants"]["contoso"]["machine_actions"]
+    assert (facts["row_count"], facts["age_seconds"]) == (1, 300)
+    assert read_status(stage.settings(), stage.clock())["running"] is None
+
+
+def test_status_tells_how_the_last_run_failed_and_when_one_last_succeeded(stage):
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=10)
+    stage.sim.faults.add(Status(403), times=None)
+    stage.sync()
+    facts = read_status(stage.settings(), stage.clock())["tenants"]["contoso"]
+    assert facts["machine_actions"]["last_run_status"] == "failed"
+    assert "403" in facts["machine_actions"]["last_run_error"]
+    assert facts["machine_actions"]["age_seconds"] == 600
+    assert facts["investigations"]["age_seconds"] == 0
+
+
+def test_a_tenant_is_too_old_when_its_last_success_is_or_when_it_never_had_one(stage):
+    assert too_old(read_status(stage.settings(), NOW), timedelta(days=9)) == [
+        "contoso.machine_actions",
+        "contoso.investigations",
+    ]
+    stage.sim.faults.add(Status(404), on="investigations", times=None)
+    assert stage.sync().exit_code == 0
+    later = stage.clock.advance(minutes=31)
+    report = read_status(stage.settings(), later)
+    assert too_old(report, timedelta(minutes=30)) == ["contoso.machine_actions"], "not what is not offered"
+    assert too_old(report, timedelta(minutes=32)) == []
+
+
+def test_calls_left_are_those_of_the_last_minute_and_hour(stage):
+    done = stage.sync().assert_ok()
+    made = len(done.calls("machine_actions"))
+
+    def left() -> tuple[int, int]:
+        facts = read_status(stage.settings(), stage.clock())["tenants"]["contoso"]["machine_actions"]
+        return facts["quota_left_minute"], facts["quota_left_hour"]
+
+    assert left() == (100 - made, 1_500 - made)
+    stage.clock.advance(minutes=2)
+    assert left() == (100, 1_500 - made)
+    stage.clock.advance(hours=1)
+    assert left() == (100, 1_500)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_a_status_file_that_cannot_be_read_is_as_none(stage, content):
+    stage.data_dir.mkdir(exist_ok=True)
+    (stage.data_dir / "status.json").write_text(content)
+    assert read_status(stage.settings(), NOW)["tenants"]["contoso"]["machine_actions"]["row_count"] is None
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7_200), ("1d", 86_400)])
+def test_a_duration_is_a_number_and_a_unit(text, seconds):
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "m", "5", "5w", "-5m", "1.5h", "5 m", "²m", "9999999d"])
+def test_what_is_no_duration_is_a_wrong_usage(text):
+    with pytest.raises(ConfigurationError, match="--max-age"):
+        parse_duration(text)
