@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import frame, markup
-from dashboard.snapshot import NoSnapshotError, Snapshot
+from dashboard.snapshot import NoSnapshotError, Snapshot, current
 
 HERE = Path(__file__).resolve().parent
 PAGES = {
@@ -17,6 +17,9 @@ PAGES = {
     "people": "People and automation",
     "health": "Sync health",
 }
+
+
+WITHOUT_PERIOD = ("Now", "Machine")
 
 
 def main() -> None:
@@ -31,8 +34,8 @@ def main() -> None:
         position="top",
     )
     try:
-        snapshot = frame.current(frame.published())
-        if _draw_frame(snapshot):
+        snapshot = current(frame.published())
+        if _draw_frame(snapshot, page.title not in WITHOUT_PERIOD):
             page.run()
     except NoSnapshotError as error:
         st.html(markup.notice(str(error), "high"))
@@ -40,7 +43,7 @@ def main() -> None:
     frame.follow_from(snapshot)
 
 
-def _draw_frame(snapshot: Snapshot) -> bool:
+def _draw_frame(snapshot: Snapshot, has_period: bool) -> bool:
     """Filters, freshness, coverage; False when there is nothing to draw a page of."""
     known = frame.tenants_of(snapshot)
     if not known:
@@ -48,7 +51,7 @@ def _draw_frame(snapshot: Snapshot) -> bool:
         return False
     strip, controls = st.columns([3, 2], vertical_alignment="bottom")
     with controls, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
-        scope = frame.filters(snapshot, known)
+        scope = frame.filters(snapshot, known, has_period)
     now = datetime.now(UTC)
     rows = frame.freshness_of(snapshot, scope.tenants)
     with strip, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

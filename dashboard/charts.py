@@ -30,13 +30,15 @@ def stacked(rows: Rows, time_column: str, kind_column: str) -> Any:
     unit = "yearmonthdatehours" if time_column.startswith("hour") else "yearmonthdate"
     base = alt.Chart(_data(rows, rank=lambda row: order.index(row[kind_column])))
     bars = base.mark_bar(stroke=None).encode(
-        x=alt.X(f"utc{unit}({time_column}):T", title="UTC", axis=_axis(grid=False)),
+        x=alt.X(f"utc{unit}({time_column}):T", title=None, axis=_time_axis(unit)),
         y=alt.Y("actions:Q", title="actions", axis=_axis()),
         color=alt.Color(
             f"{kind_column}:N",
             title=None,
             scale=alt.Scale(domain=order, range=[COLORS.get(kind, QUIET) for kind in order]),
-            legend=alt.Legend(orient="top", labelColor=TEXT, symbolType="square"),
+            legend=alt.Legend(
+                orient="top", labelColor=TEXT, symbolType="square", labelExpr="replace(datum.label, '_', ' ')"
+            ),
         ),
         order=alt.Order("rank:Q"),
         tooltip=[
@@ -57,10 +59,10 @@ def containment(rows: Rows) -> Any:
         if row[column] is not None
     ]
     lines = (
-        alt.Chart(alt.Data(values=points))
+        alt.Chart(_inline(points))
         .mark_line(point={"size": 35}, strokeWidth=2)
         .encode(
-            x=alt.X("utcyearmonthdate(week_utc):T", title="week (UTC)", axis=_axis(grid=False)),
+            x=alt.X("utcyearmonthdate(week_utc):T", title=None, axis=_time_axis("yearmonthdate")),
             y=alt.Y("minutes:Q", title="minutes (log scale)", axis=_axis(), scale=alt.Scale(type="symlog")),
             color=alt.Color(
                 "measure:N",
@@ -85,7 +87,7 @@ def week(rows: Rows) -> Any:
         for row in rows.dicts()
     ]
     cells = (
-        alt.Chart(alt.Data(values=points))
+        alt.Chart(_inline(points))
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("hour:O", title="hour of the day (UTC)", axis=_axis(labelAngle=0, grid=False)),
@@ -95,20 +97,32 @@ def week(rows: Rows) -> Any:
                 scale=alt.Scale(range=["#18232f", "#5aa9f0"], zero=True),
                 legend=alt.Legend(title="actions", titleColor=QUIET, labelColor=TEXT, gradientLength=150),
             ),
-            tooltip=["weekday:O", alt.Tooltip("hour:O", title="hour (UTC)"), alt.Tooltip("actions:Q", format=",")],
+            tooltip=[
+                "weekday:O",
+                alt.Tooltip("hour:O", title="hour (UTC)"),
+                alt.Tooltip("actions:Q", format=","),
+            ],
         )
     )
     return _dressed(cells)
 
 
-def _data(rows: Rows, **more: Any) -> alt.Data:
+def _inline(values: list[dict[str, Any]]) -> Any:
+    return alt.InlineData(values=values)
+
+
+def _data(rows: Rows, **more: Any) -> Any:
     values = []
     for row in rows.dicts():
         plain = {
             name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()
         }
         values.append({**plain, **{name: make(row) for name, make in more.items()}})
-    return alt.Data(values=values)
+    return _inline(values)
+
+
+def _time_axis(unit: str) -> alt.Axis:
+    return _axis(grid=False, format="%b %d, %H:%M" if unit.endswith("hours") else "%b %d", labelOverlap=True)
 
 
 def _axis(**more: Any) -> alt.Axis:
@@ -120,7 +134,9 @@ def _axis(**more: Any) -> alt.Axis:
 
 def _dressed(chart: Any) -> Any:
     return (
-        chart.properties(height=HEIGHT, background="transparent", padding={"left": 4, "right": 4, "top": 4, "bottom": 4})
+        chart.properties(
+            height=HEIGHT, background="transparent", padding={"left": 4, "right": 4, "top": 4, "bottom": 4}
+        )
         .configure_view(stroke=None)
         .configure(font="Source Sans, sans-serif")
     )

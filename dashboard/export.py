@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-# What begins a formula, also behind white space or a quote that a spreadsheet strips.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "＝", "＋", "－", "＠")
+# What begins a formula (full-width signs too), also behind white space or a quote that is stripped.
+FORMULA_SIGNS = ("=", "+", "-", "@", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
@@ -30,4 +30,4 @@ def cell(value: Any) -> Any:
     if isinstance(value, int | float):
         return value
     text = str(value).replace("\x00", "")
-    return f"'{text}" if text.lstrip(" \"'").startswith(FORMULA_SIGNS) else text
+    return f"'{text}" if text.lstrip("\t\r\n \"'").startswith(FORMULA_SIGNS) else text

@@ -122,36 +122,51 @@ def freshness_of(snapshot: Snapshot, tenants: tuple[str, ...]) -> list[dict[str,
     return ask(snapshot, query("freshness", {"tenants": tenants})).dicts()
 
 
-def filters(snapshot: Snapshot, known: tuple[str, ...]) -> Scope:
-    """The filters, which also stand in the page's address, so that a link leads to what one sees."""
+def filters(snapshot: Snapshot, known: tuple[str, ...], has_period: bool) -> Scope:
+    """The filters, which also stand in the page's address, so that a link leads to what one sees.
+
+    A page about the present has no period; its filter is kept for the others.
+    """
     chosen = st.multiselect(
-        "Tenants", known, key="tenant", placeholder="All tenants", bind="query-params", width=260
+        "Tenants",
+        known,
+        key="tenant",
+        placeholder="All tenants",
+        label_visibility="collapsed",
+        bind="query-params",
+        width=260,
     )
     period = st.selectbox(
-        "Period", list(PERIODS), index=list(PERIODS).index(DEFAULT_PERIOD), key="period",
+        "Period", list(PERIODS), index=list(PERIODS).index(DEFAULT_PERIOD),
+        disabled=not has_period, key="period", label_visibility="collapsed",
         bind="query-params", width=170,
     )  # fmt: skip
     tenants = tuple(chosen) or known
     as_of = max(
         (row["as_of"] for row in freshness_of(snapshot, tenants) if row["as_of"]), default=datetime.now(UTC)
     )
-    since, until = _bounds(period, as_of.astimezone(UTC))
+    since, until = _bounds(period, as_of.astimezone(UTC), has_period)
     return Scope(snapshot, tenants, since, until, period)
 
 
-def _bounds(period: str, as_of: datetime) -> tuple[datetime, datetime]:
+def _bounds(period: str, as_of: datetime, has_period: bool) -> tuple[datetime, datetime]:
     """Whole hours in UTC, the one that `as_of` lies in included."""
     until = as_of.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     length = PERIODS[period]
     if length is not None:
         return until - length, until
-    if period == ALL_TIME:
+    if period == ALL_TIME or not has_period:
         return BEGINNING, END
     days = st.date_input(
-        "Days (UTC), both included", (until - timedelta(days=7), until), key="days", format="YYYY-MM-DD", width=230
+        "Days (UTC), both included",
+        (until - timedelta(days=7), until),
+        key="days",
+        label_visibility="collapsed",
+        format="YYYY-MM-DD",
+        width=230,
     )
-    first, *rest = days if isinstance(days, tuple) else (days,)
-    last = rest[0] if rest else first
+    chosen = days if isinstance(days, tuple) else (days,)
+    first, last = (chosen[0], chosen[-1]) if chosen else (until.date(), until.date())
     return (
         datetime.combine(first, time(), UTC),
         datetime.combine(last + timedelta(days=1), time(), UTC),

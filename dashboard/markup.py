@@ -23,7 +23,8 @@ TONES = {
     "partial": "high", "stopped": "high", "unavailable": "low",
     "Succeeded": "ok", "Failed": "critical", "TimeOut": "high", "Cancelled": "low", "Canceled": "low",
     "Pending": "medium", "InProgress": "medium", "Completed": "ok",
-    "overdue": "medium", "stuck": "high", "pending approval": "medium", "late": "high", "fresh": "ok",
+    "overdue": "medium", "isolating": "medium",
+    "releasing": "medium", "stuck": "high", "pending approval": "medium", "late": "high", "fresh": "ok",
 }  # fmt: skip
 
 
@@ -69,7 +70,9 @@ def pill(heading: str, name: str) -> Column:
 
 def pill_html(value: Any) -> str:
     """A word in the colour of its meaning."""
-    return f'<span class="ds-pill ds-{TONES.get(str(value), "low")}">{text(str(value).replace("_", " "))}</span>'
+    return (
+        f'<span class="ds-pill ds-{TONES.get(str(value), "low")}">{text(str(value).replace("_", " "))}</span>'
+    )
 
 
 def count(heading: str, name: str) -> Column:
@@ -98,37 +101,45 @@ def seconds(heading: str, name: str) -> Column:
 
 def moment(heading: str, name: str) -> Column:
     """A time in UTC, which the heading says."""
-    return Column(f"{heading} (UTC)", lambda row: f'<span class="ds-time">{text(words.moment(row[name]))}</span>')
+    return Column(
+        f"{heading} (UTC)", lambda row: f'<span class="ds-time">{text(words.moment(row[name]))}</span>'
+    )
 
 
-def machine(heading: str = "machine") -> Column:
-    """A link to the machine's page of this dashboard: by name where there is one."""
+def machine(with_portal: bool = True) -> Column:
+    """A link to the machine's page of this dashboard, by name where there is one, and to the portal's."""
 
     def cell(row: Row) -> str:
         if row["machine_id"] is None:
             return text(row["machine_name"] or "no machine named")
         address = "machine?" + urlencode({"machine": row["machine_id"], "tenant": row["tenant"]})
+        link = portal_link(row.get("portal_url")) if with_portal else ""
         return (
             f'<a class="ds-machine" href="{html.escape(address)}" target="_self" title="{text(row["machine_id"])}">'
-            f"{text(row['machine_name'] or row['machine_id'])}</a>"
+            f"{text(row['machine_name'] or row['machine_id'])}</a>{link}"
         )
 
-    return Column(heading, cell)
+    return Column("machine", cell)
 
 
-def portal(name: str = "portal_url") -> Column:
+def portal_link(address: Any) -> str:
     """A link to Microsoft's portal, for addresses that lead there and nowhere else."""
+    if not isinstance(address, str) or not address.startswith(PORTAL):
+        return ""
+    return (
+        f'<a class="ds-portal" href="{html.escape(address)}" target="_blank" rel="noopener noreferrer" '
+        'title="Open in the Defender portal" aria-label="Open in the Defender portal">\u2197</a>'
+    )
+
+
+def who(heading: str, name: str) -> Column:
+    """A requestor: one that is long, such as an application's id, is cut."""
 
     def cell(row: Row) -> str:
-        address = row[name]
-        if not isinstance(address, str) or not address.startswith(PORTAL):
-            return ""
-        return (
-            f'<a class="ds-portal" href="{html.escape(address)}" target="_blank" rel="noopener noreferrer" '
-            'title="Open in the Defender portal">portal</a>'
-        )
+        value = text(row[name])
+        return f'<span class="ds-cut ds-who" title="{value}">{value}</span>'
 
-    return Column("", cell)
+    return Column(heading, cell)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], label: str) -> str:
@@ -170,10 +181,10 @@ def figures(items: Sequence[Figure]) -> str:
 
 def _figure(item: Figure) -> str:
     tone = f" ds-{item.tone}" if item.tone else ""
+    note = text(item.note) if item.note else "&nbsp;"
     return (
         f'<div class="ds-figure{tone}"><div class="ds-name">{text(item.name)}</div>'
-        f'<div class="ds-value">{text(item.value)}</div><div class="ds-note">{text(item.note) if item.note else "&nbsp;"}'
-        "</div></div>"
+        f'<div class="ds-value">{text(item.value)}</div><div class="ds-note">{note}</div></div>'
     )
 
 

@@ -35,14 +35,28 @@ def table(
 
 
 def figures(
-    scope: Scope, title: str, name: str, draw_figures: Callable[[dict[str, Any]], list[markup.Figure]], **values: Any
+    scope: Scope,
+    title: str,
+    name: str,
+    draw_figures: Callable[[dict[str, Any]], list[markup.Figure]],
+    **values: Any,
 ) -> None:
     """The one row of a query as figures."""
-    _panel(scope, title, name, lambda rows: st.html(markup.figures(draw_figures(rows.only()))), "", values=values)
+
+    def draw(rows: Rows) -> None:
+        st.html(markup.figures(draw_figures(rows.only())))
+
+    _panel(scope, title, name, draw, "", values=values)
 
 
 def chart(
-    scope: Scope, title: str, name: str, draw_chart: Callable[[Rows], Any], nothing: str, note: str = "", **values: Any
+    scope: Scope,
+    title: str,
+    name: str,
+    draw_chart: Callable[[Rows], Any],
+    nothing: str,
+    note: str = "",
+    **values: Any,
 ) -> None:
     """The rows of a query as a chart."""
 

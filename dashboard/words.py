@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 

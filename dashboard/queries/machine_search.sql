@@ -5,6 +5,7 @@ with found as (
         machines.machine_id,
         machines.machine_name,
         machines.names,
+        machines.name_count,
         machines.action_count,
         machines.open_action_count,
         machines.failed_action_count,
@@ -31,7 +32,7 @@ with found as (
         list_contains($tenants, machines.tenant)
         and (
             contains(lower(machines.machine_id), lower($machine))
-            or contains(lower(machines.names::varchar), lower($machine))
+            or contains(lower(machines.names), lower($machine))
         )
 )
 
@@ -40,8 +41,9 @@ select
     machine_id,
     machine_name,
     names,
-    coalesce(isolation_state, 'never asked for') as isolation_state,
-    isolation_reason,
+    name_count,
+    coalesce(isolation_state, 'no_evidence') as isolation_state,
+    coalesce(isolation_reason, 'nothing was asked for since known_since') as isolation_reason,
     isolation_mode,
     is_restricted,
     is_offboarded,

@@ -13,7 +13,12 @@ def figures(row: dict[str, Any]) -> list[Figure]:
     """The live response of the period in numbers."""
     failed = row["failed"] / row["commands"] if row["commands"] else None
     return [
-        Figure("Commands", words.number(row["commands"]), f"in {words.several(row['sessions'], 'session')}", "accent"),
+        Figure(
+            "Commands",
+            words.number(row["commands"]),
+            f"in {words.several(row['sessions'], 'session')}",
+            "accent",
+        ),
         Figure(
             "Failed",
             words.number(row["failed"]),
@@ -66,8 +71,7 @@ panels.table(
         markup.pill("result", "command_status"),
         markup.wide("errors", "errors"),
         markup.seconds("took", "duration_seconds"),
-        markup.plain("asked by", "requested_by"),
-        markup.portal(),
+        markup.who("asked by", "requested_by"),
     ],
     f"No command of this period contains “{wanted}”."
     if wanted

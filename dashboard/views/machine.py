@@ -25,8 +25,15 @@ def figures(row: dict[str, Any]) -> list[Figure]:
     since = f"{mode}since {words.moment(row['since'])} UTC" if row["since"] else row["isolation_reason"] or ""
     return [
         Figure("Isolation", row["isolation_state"].replace("_", " "), since, tone),
-        Figure("Actions", words.number(row["action_count"]), f"{row['failed_action_count']} failed or timed out"),
-        Figure("Open", words.number(row["open_action_count"]), "actions", "medium" if row["open_action_count"] else ""),
+        Figure(
+            "Actions", words.number(row["action_count"]), f"{row['failed_action_count']} failed or timed out"
+        ),
+        Figure(
+            "Open",
+            words.number(row["open_action_count"]),
+            "actions",
+            "medium" if row["open_action_count"] else "",
+        ),
         Figure("Investigations", words.number(row["investigation_count"])),
         Figure("Last seen", words.day(row["last_seen_at"]), f"first {words.day(row['first_seen_at'])}"),
     ]
@@ -55,12 +62,16 @@ else:
     if found.total == 1:
         machine = found.dicts()[0]
         panels.figures(
-            here, f"{machine['machine_name'] or machine['machine_id']}", "machine_search", figures, machine=asked_for
+            here,
+            f"{machine['machine_name'] or machine['machine_id']}",
+            "machine_search",
+            figures,
+            machine=asked_for,
         )
-        others = machine["other_machine_ids"] or []
         notes = [f"id {machine['machine_id']}", f"tenant {machine['tenant']}"]
-        notes += [f"names {', '.join(machine['names'])}"] if len(machine["names"] or []) > 1 else []
-        notes += [f"other ids with this name: {', '.join(others)}"] if others else []
+        notes += [f"names {machine['names']}"] if machine["name_count"] > 1 else []
+        if machine["other_machine_ids"]:
+            notes.append(f"other ids with this name: {machine['other_machine_ids']}")
         panels.table(
             here.without_tenants(),
             "Timeline, latest first",
@@ -70,10 +81,9 @@ else:
                 Column("event", event),
                 markup.plain("what", "detail"),
                 markup.pill("status", "status"),
-                markup.plain("by", "by"),
+                markup.who("by", "by"),
                 markup.wide("comment", "comment"),
-                markup.plain("action", "machine_action_id"),
-                markup.plain("investigation", "investigation_id"),
+                Column("id", lambda row: markup.text(row["machine_action_id"] or row["investigation_id"])),
             ],
             "Nothing is known to have happened on this machine.",
             note="; ".join(notes),
@@ -95,7 +105,6 @@ else:
                 markup.plain("last action", "last_action_type"),
                 markup.pill("status", "last_action_status"),
                 markup.wide("id", "machine_id"),
-                markup.portal(),
             ],
             f"No machine is named like “{asked_for}”, and none has that id.",
             machine=asked_for,

@@ -13,7 +13,12 @@ def figures(row: dict[str, Any]) -> list[Figure]:
     """What stands now, in numbers."""
     pending = f"{row['isolate_pending']} isolating, {row['release_pending']} releasing"
     return [
-        Figure("Isolated", words.number(row["isolated"]), f"longest {words.duration(row['longest_seconds'])}", "accent"),
+        Figure(
+            "Isolated",
+            words.number(row["isolated"]),
+            f"longest {words.duration(row['longest_seconds'])}",
+            "accent",
+        ),
         Figure("On the way", words.number(row["isolate_pending"] + row["release_pending"]), pending),
         Figure(
             "Isolation not known",
@@ -48,6 +53,16 @@ def isolated_for(row: markup.Row) -> str:
     return markup.text(words.duration(row["seconds_isolated"])) + releasing
 
 
+def why_not_known(row: markup.Row) -> str:
+    """Why the data does not tell, and what is under way."""
+    pending = [
+        markup.pill_html(word)
+        for word, name in (("isolating", "is_isolate_pending"), ("releasing", "is_release_pending"))
+        if row[name]
+    ]
+    return " ".join([markup.text(row["isolation_reason"]), *pending])
+
+
 here = scope()
 panels.figures(here, "At a glance", "now_figures", figures)
 left, right = st.columns(2)
@@ -61,9 +76,8 @@ with left:
             Column("isolated for", isolated_for, is_number=True),
             markup.plain("mode", "isolation_mode"),
             markup.moment("since", "since"),
-            markup.plain("by", "by"),
+            markup.who("by", "by"),
             markup.wide("comment", "comment"),
-            markup.portal(),
         ],
         "No machine is known to be isolated.",
     )
@@ -77,8 +91,7 @@ with left:
             markup.pill("", "flag"),
             markup.seconds("open for", "age_seconds"),
             markup.machine(),
-            markup.plain("asked by", "requested_by"),
-            markup.portal(),
+            markup.who("asked by", "requested_by"),
         ],
         "No action and no investigation is open.",
     )
@@ -93,9 +106,8 @@ with right:
             markup.machine(),
             markup.seconds("for", "seconds_since"),
             markup.count("times", "occurrences"),
-            markup.plain("asked by", "requested_by"),
+            markup.who("asked by", "requested_by"),
             markup.wide("comment", "comment"),
-            markup.portal(),
         ],
         "Nothing needs attention.",
     )
@@ -106,9 +118,8 @@ with right:
         [
             markup.machine(),
             markup.pill("state", "isolation_state"),
-            markup.wide("why", "isolation_reason"),
+            Column("why", why_not_known),
             markup.moment("since", "since"),
-            markup.portal(),
         ],
         "Of every machine the data tells whether it is isolated.",
         note="Not the same as free: these may be isolated. Look in the portal.",

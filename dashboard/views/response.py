@@ -101,10 +101,9 @@ panels.table(
         markup.seconds("contained for", "seconds_contained"),
         markup.seconds("to release", "seconds_to_release"),
         markup.count("attempts", "attempts"),
-        markup.plain("asked by", "requested_by"),
-        markup.plain("released by", "released_by"),
+        markup.who("asked by", "requested_by"),
+        markup.who("released by", "released_by"),
         markup.wide("comment", "comment"),
-        markup.portal(),
     ],
     "No isolation was asked for in this period.",
 )
