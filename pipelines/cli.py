@@ -417,7 +417,8 @@ def _print_status(report: dict[str, Any]) -> None:
             cells = (tenant, resource, _age(facts["age_seconds"]), rows, open_rows, last_run, left)
             table.add_row(*(Text(plain(cell)) for cell in cells))
             if facts["last_run_error"]:
-                problems.append(f"{tenant} {resource}: {plain(facts['last_run_error'])}")
+                since = f" (since {facts['failing_since'][:19]}Z)" if facts["failing_since"] else ""
+                problems.append(f"{tenant} {resource}: {plain(facts['last_run_error'])}{since}")
             if facts["checks_failed"]:
                 problems.append(f"{tenant} {resource}: {facts['checks_failed']} checks failed")
     console = Console()

@@ -20,6 +20,7 @@ from pipelines.warehouse import Warehouse
 FORMAT = 1
 FIELDS = (
     "last_success_at",
+    "failing_since",
     "watermark",
     "known_since",
     "row_count",

@@ -54,8 +54,28 @@ successes as (
         resource,
         max(finished_at) as last_success_at
     from staging.sync_runs
-    where status = 'succeeded'
+    where
+        status = 'succeeded'
+        -- A backfill or reconcile reads a closed range: it makes nothing fresher.
+        and command = 'sync'
     group by tenant, resource
+),
+
+failures as (
+    select
+        runs.tenant,
+        runs.resource,
+        min(runs.started_at) as failing_since
+    from staging.sync_runs as runs
+    left join successes
+        on
+            runs.tenant = successes.tenant
+            and runs.resource = successes.resource
+    where
+        runs.status in ('failed', 'partial')
+        and runs.command = 'sync'
+        and (successes.last_success_at is null or runs.started_at >= successes.last_success_at)
+    group by runs.tenant, runs.resource
 ),
 
 resources as (
@@ -79,6 +99,7 @@ select
     resources.tenant,
     resources.resource,
     successes.last_success_at,
+    failures.failing_since,
     watermarks.watermark,
     epoch(as_of.as_of) - epoch(watermarks.watermark) as lag_seconds,
     coverage.known_since,
@@ -101,6 +122,10 @@ left join successes
     on
         resources.tenant = successes.tenant
         and resources.resource = successes.resource
+left join failures
+    on
+        resources.tenant = failures.tenant
+        and resources.resource = failures.resource
 left join staging.watermarks as watermarks
     on
         resources.tenant = watermarks.tenant
@@ -128,7 +153,8 @@ left join staging.as_of as as_of
 comment on view marts.sync_freshness is 'How fresh and how complete the warehouse is, by tenant and resource.';
 comment on column marts.sync_freshness.tenant is 'Name of the tenant in the configuration.';
 comment on column marts.sync_freshness.resource is 'machine_actions or investigations.';
-comment on column marts.sync_freshness.last_success_at is 'End of the last run that succeeded in full; null when none did.';
+comment on column marts.sync_freshness.last_success_at is 'End of the last sync that succeeded in full; null when none did.';
+comment on column marts.sync_freshness.failing_since is 'Start of the first sync since the last success that failed, also in part; null when none did.';
 comment on column marts.sync_freshness.watermark is 'Everything created before this time has been read.';
 comment on column marts.sync_freshness.lag_seconds is 'Seconds from the watermark to as_of.';
 comment on column marts.sync_freshness.known_since is 'Since when the machine actions of the tenant are covered; null for investigations.';

@@ -1,5 +1,5 @@
 -- One row per tenant: the time that ages are counted from.
--- It is the end of the last run that succeeded, at least in part or by finding the endpoint not offered;
+-- It is the end of the last sync that succeeded, at least in part or by finding the endpoint not offered;
 -- before the first such run, the last time that a row was read, if any was.
 create or replace view staging.as_of as
 with runs as (
@@ -7,6 +7,7 @@ with runs as (
         tenant,
         max(case when status in ('succeeded', 'partial', 'unavailable') then finished_at end) as finished_at
     from defender.sync_runs
+    where command = 'sync'
     group by tenant
 ),
 

@@ -219,6 +219,7 @@ def test_freshness(world: World) -> None:
         "tenant": "contoso",
         "resource": "machine_actions",
         "last_success_at": "03-30 00:00",
+        "failing_since": "03-31 00:00",
         "watermark": "03-30 23:00",
         "lag_seconds": 5400.0,
         "known_since": "01-01 00:00",
@@ -242,6 +243,12 @@ def test_freshness(world: World) -> None:
         ("contoso", "investigations", None, 0, "unavailable", "03-31 00:30"),
         ("fabrikam", "investigations", None, 0, None, None),
     ]
+
+
+def test_a_backfill_makes_nothing_fresher(world: World) -> None:
+    world.run("03-30 00:00")
+    world.run("03-31 00:00", command="backfill")
+    assert world.rows("marts.sync_freshness", "last_success_at", "as_of") == [("03-30 00:00", "03-30 00:00")]
 
 
 def run_checks(world: World) -> dict[str, list[dict[str, object]]]:
