@@ -29,9 +29,10 @@ setup: ## Set up .venv for everything
 	$(call install,sync,simulator)
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 
+# Make ends with 2 whatever its recipe ended with, so a schedule says which codes are no alarm: make sync PASS="4 6".
 sync: ## Bring the warehouse in step (the shipped configuration: with the simulator)
 	$(call install,sync,simulator)
-	@$(BIN)/defender-sync sync
+	@$(BIN)/defender-sync sync; code=$$?; for pass in $(PASS); do test $$code = $$pass && exit 0; done; exit $$code
 
 status: ## Show freshness, rows, last runs and calls left
 	$(call install,sync,simulator)

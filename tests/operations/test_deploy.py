@@ -1,0 +1,75 @@
+"""The unit files, the cron line and `make sync` for schedules."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipelines.data_dir import DataDir
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong(tmp_path):
+    for name in ("defender-sync.service", "defender-sync.timer"):
+        shutil.copy(DEPLOY / name, tmp_path)
+    for name in ("defender-sync.service", "defender-sync.timer"):
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", tmp_path / name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told = [line for line in done.stderr.splitlines() if "defender-sync" in line]
+        assert (done.returncode, told) == (0, [])
+
+
+@needs_systemd
+def test_the_service_is_hardened(tmp_path):
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", DEPLOY / "defender-sync.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    level = re.search(r"Overall exposure level for defender-sync.service: ([\d.]+)", done.stdout)
+    if level is None:
+        pytest.skip("this systemd does not judge a unit that is not installed")
+    assert float(level[1]) < 2.5, done.stdout
+
+
+def test_each_schedule_runs_make_sync_and_is_not_alarmed_by_an_overlap():
+    for name in ("defender-sync.service", "crontab"):
+        [line] = [
+            line for line in (DEPLOY / name).read_text().splitlines() if "make " in line and line[0] != "#"
+        ]
+        assert re.search(r"make --silent sync .?PASS=(4 )?6", line)
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 2), (["PASS=4 6"], 0), (["PASS=4"], 2)])
+def test_a_run_that_overlaps_is_an_alarm_only_where_it_is_not_passed(tmp_path, program, more, code):
+    program.configure('[sync]\ntenants = ["demo"]\n[tenants.demo]\ncloud = "simulator"\n')
+    data_dir = DataDir(program.folder / "data" / "demo")
+    data_dir.path.mkdir(parents=True)
+    # The recipe as it stands, on this environment's program.
+    recipe = (ROOT / "Makefile").read_text().replace("$(call install,sync,simulator)", "@true")
+    venv = Path(shutil.which("defender-sync") or ROOT / ".venv/bin/defender-sync").parents[1]
+    (program.folder / "Makefile").write_text(recipe)
+    with data_dir.locked():
+        done = subprocess.run(
+            ["make", "--silent", "sync", f"VENV={venv}", *more],
+            cwd=program.folder,
+            env=program.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "another sync is running" in done.stderr
+    assert done.returncode == code
