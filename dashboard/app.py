@@ -33,13 +33,13 @@ def main() -> None:
         ],
         position="top",
     )
+    snapshot = None
     try:
         snapshot = current(frame.published())
         if _draw_frame(snapshot, page.title not in WITHOUT_PERIOD):
             page.run()
     except NoSnapshotError as error:
         st.html(markup.notice(str(error), "high"))
-        snapshot = None
     frame.follow_from(snapshot)
 
 
