@@ -10,7 +10,7 @@ HEIGHT = 240
 QUIET, LINE, TEXT = "#93a4b7", "#2a3542", "#d9e0e8"
 COLORS = {
     "succeeded": "#3f8f73",
-    "pending": "#e3c36a",
+    "pending": "#5aa9f0",
     "cancelled": "#6b7b8d",
     "unknown": "#b9a0f0",
     "timed_out": "#ffa657",

@@ -12,7 +12,7 @@ from dashboard import markup, words
 from dashboard.query import Query, query
 from dashboard.snapshot import NoSnapshotError, Rows, Snapshot, current, read
 
-FOLLOW_SECONDS = 10
+FOLLOW_SECONDS = 5
 ALL_TIME = "All time"
 OWN_DAYS = "Own dates"
 PERIODS = {

@@ -53,6 +53,12 @@ def isolated_for(row: markup.Row) -> str:
     return markup.text(words.duration(row["seconds_isolated"])) + releasing
 
 
+def reason(row: markup.Row) -> str:
+    """What is the matter, and how often it happened."""
+    times = f" \N{MULTIPLICATION SIGN}{row['occurrences']}" if row["occurrences"] > 1 else ""
+    return markup.text(row["reason"].replace("_", " ") + times)
+
+
 def why_not_known(row: markup.Row) -> str:
     """Why the data does not tell, and what is under way."""
     pending = [
@@ -83,6 +89,34 @@ with left:
     )
     panels.table(
         here,
+        "Isolation not known",
+        "undecided_machines",
+        [
+            markup.machine(),
+            markup.pill("state", "isolation_state"),
+            Column("why", why_not_known),
+            markup.moment("since", "since"),
+        ],
+        "Of every machine the data tells whether it is isolated.",
+        note="Not the same as free: these may be isolated. Look in the portal.",
+    )
+with right:
+    panels.table(
+        here,
+        "Needs attention, most severe first",
+        "needs_attention",
+        [
+            markup.pill("severity", "severity"),
+            Column("reason", reason),
+            markup.machine(),
+            markup.seconds("for", "seconds_since"),
+            markup.who("asked by", "requested_by"),
+            markup.wide("comment", "comment"),
+        ],
+        "Nothing needs attention.",
+    )
+    panels.table(
+        here,
         "Open work, oldest first",
         "open_work",
         [
@@ -94,33 +128,4 @@ with left:
             markup.who("asked by", "requested_by"),
         ],
         "No action and no investigation is open.",
-    )
-with right:
-    panels.table(
-        here,
-        "Needs attention, most severe first",
-        "needs_attention",
-        [
-            markup.pill("severity", "severity"),
-            Column("reason", lambda row: markup.text(row["reason"].replace("_", " "))),
-            markup.machine(),
-            markup.seconds("for", "seconds_since"),
-            markup.count("times", "occurrences"),
-            markup.who("asked by", "requested_by"),
-            markup.wide("comment", "comment"),
-        ],
-        "Nothing needs attention.",
-    )
-    panels.table(
-        here,
-        "Isolation not known",
-        "undecided_machines",
-        [
-            markup.machine(),
-            markup.pill("state", "isolation_state"),
-            Column("why", why_not_known),
-            markup.moment("since", "since"),
-        ],
-        "Of every machine the data tells whether it is isolated.",
-        note="Not the same as free: these may be isolated. Look in the portal.",
     )

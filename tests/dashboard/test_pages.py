@@ -19,9 +19,9 @@ TITLES = {
     "now": [
         "At a glance",
         "Isolated machines, longest first",
-        "Open work, oldest first",
-        "Needs attention, most severe first",
         "Isolation not known",
+        "Needs attention, most severe first",
+        "Open work, oldest first",
     ],
     "response": [
         "Containment and activity",
