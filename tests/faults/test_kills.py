@@ -1,0 +1,126 @@
+"""kill -9 at any moment: the next sync, with no hand laid on, brings all in step; what is published is whole."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from datetime import timedelta
+
+import pytest
+from crash import POINTS
+from support.records import action, ago, investigation, iso
+
+RANDOM_KILLS = int(os.environ.get("RANDOM_KILLS", "20"))
+SIGKILL = -9
+
+
+def populate(world):
+    """Rows over half a year, some of them open."""
+    for number in range(60):
+        status = "Pending" if number % 7 == 0 else "Succeeded"
+        world.put_action(action(f"a{number}", ago(days=170 - number * 2.8), status=status))
+        world.put_investigation(investigation(f"{number}", ago(days=170 - number * 2.8)))
+
+
+def turn(world, stage, number):
+    """What happens between two syncs: new rows, changed ones, a bad record."""
+    stage.clock.advance(minutes=30)
+    now = stage.clock.now()
+    for each in range(3):
+        world.put_action(action(f"n{number}-{each}", now - timedelta(minutes=each + 1), status="InProgress"))
+        world.put_investigation(
+            investigation(f"{number}00{each}", now - timedelta(minutes=each + 1), state="Running")
+        )
+    world.change("a0", status=["Failed", "Succeeded", "TimeOut"][number % 3], lastUpdateDateTimeUtc=iso(now))
+    world.put_raw("machineactions", f'{{"id": "bad{number}"}}', filed_at=now - timedelta(minutes=5))
+
+
+def assert_published_is_whole(stage):
+    """It opens, and its marts, versions and parquet files are those of one moment."""
+    published = stage.published()
+    rows = published.one("select count(*) from main.machine_actions")
+    assert rows == published.one("select count(*) from marts.machine_actions") > 0
+    assert rows == published.one("select count(distinct id) from main.machine_action_versions")
+    parquet = stage.data_dir / "published" / "parquet" / "machine_actions.parquet"
+    assert rows == published.one(f"select count(*) from '{parquet}'")
+    return rows
+
+
+def assert_heals(stage):
+    """The next sync ends 0 and all is in step, published too."""
+    stage.sync().assert_ok()
+    stage.assert_in_step(again=False)
+    assert assert_published_is_whole(stage) == len(stage.loaded("machine_actions"))
+    snapshots = {path.name for path in (stage.data_dir / "snapshots").iterdir()}
+    assert 1 <= len(snapshots) <= 2, snapshots
+    assert not [name for name in snapshots if name.endswith(".partial")]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_sync_killed_at_a_named_point_is_healed_by_the_next(open_stage, world, crash, point):
+    populate(world)
+    stage = open_stage(world, publishes=True, page_size=25)
+    assert crash.run(stage) == 0
+    assert_published_is_whole(stage)
+    turn(world, stage, 1)
+    assert crash.run(stage, point=point) == SIGKILL
+    assert_published_is_whole(stage)
+    stage.clock.advance(minutes=10)
+    assert_heals(stage)
+
+
+@pytest.mark.parametrize("point", ["in load", "mid-merge", "between merge and watermark", "before views"])
+def test_a_first_sync_killed_at_a_named_point_is_healed_by_the_next(open_stage, world, crash, point):
+    populate(world)
+    stage = open_stage(world, publishes=True, page_size=25, fresh=True)
+    assert crash.run(stage, point=point) == SIGKILL
+    assert_heals(stage)
+
+
+def test_a_first_load_that_was_killed_goes_on_from_its_last_committed_chunk(open_stage, world, crash):
+    populate(world)
+    whole = open_stage(world, page_size=5, scrub_calls=0, resources=("machine_actions",))
+    calls = len(whole.sync().assert_ok().calls())
+    stage = open_stage(world, page_size=5, scrub_calls=0, resources=("machine_actions",))
+    assert crash.run(stage, point="between chunks") == SIGKILL
+    committed = stage.watermark()
+    kept = stage.loaded("machine_actions")
+    assert committed is not None
+    assert 0 < len(kept) < len(stage.truth("machine_actions"))
+    done = stage.sync().assert_ok()
+    first = done.calls()[0].params["$filter"]
+    assert f"ge {committed - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}" in first
+    assert len(done.calls()) < calls
+    assert done.run().rows_new == len(stage.truth("machine_actions")) - len(kept)
+    stage.assert_in_step(["machine_actions"])
+
+
+def test_a_killed_run_stays_in_the_run_log_as_stopped(open_stage, world, crash):
+    populate(world)
+    stage = open_stage(world)
+    assert crash.run(stage, point="between merge and watermark") == SIGKILL
+    [run] = stage.warehouse().rows("from defender.sync_runs")
+    assert (run["status"], run["finished_at"]) == ("stopped", None)
+
+
+def test_syncs_killed_at_random_moments_lose_nothing(open_stage, world, crash):
+    populate(world)
+    stage = open_stage(world, publishes=True, page_size=25)
+    turn(world, stage, 0)
+    begun = time.monotonic()
+    assert crash.run(stage) == 0
+    longest = time.monotonic() - begun
+    rng = random.Random(int(os.environ.get("KILL_SEED", "1")))  # noqa: S311
+    killed = 0
+    for number in range(1, RANDOM_KILLS + 1):
+        turn(world, stage, number)
+        status = crash.run(stage, after_seconds=rng.uniform(0.0, longest))
+        assert status in (0, SIGKILL), f"kill {number}"
+        killed += status == SIGKILL
+        assert_published_is_whole(stage)
+        if number % 2 == 0:
+            stage.clock.advance(minutes=1)
+            assert_heals(stage)
+    assert killed > RANDOM_KILLS / 2, "too few were killed before their end"
+    stage.assert_in_step()
