@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pipelines.data_dir import DataDir
 from pipelines.errors import LockedError
 from pipelines.records import RESOURCES, Resource
-from pipelines.refresh import plan_refresh, scrub_start
+from pipelines.refresh import plan_refresh, scrub_start, settled_history
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from pipelines.windows import Horizon, Window, first_moment
@@ -62,7 +62,8 @@ def _intent(
     rows = warehouse.open_rows(tenant, resource, now) if warehouse is not None and usable else []
     before = [row for row in rows if row.cursor_at is not None and row.cursor_at < start]
     refresh = plan_refresh(before, options.page_size)
-    settled = Window(horizon.settled_from, min(horizon.settled_to, start))
+    oldest_at = warehouse.oldest_at(tenant, resource) if warehouse is not None and usable else None
+    settled = settled_history(horizon, start, timedelta(days=options.initial_lookback_days), oldest_at)
     scrub = None
     if progress is not None and settled.start < settled.end and options.scrub_calls:
         scrub = Window(scrub_start(progress.scrubbed_until, settled), settled.end)

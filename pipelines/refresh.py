@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from pipelines.windows import Window
+from pipelines.windows import Horizon, Window
 
 IDS_PER_CALL = 20
 # Ids are 36 characters. One that is much longer in an address would make that too long for the server.
@@ -82,6 +82,18 @@ def _calls_by_window(rows: int, page_size: int) -> int:
 def _window_around(rows: Sequence[OpenRow]) -> Window | None:
     times = [row.cursor_at for row in rows if row.cursor_at is not None]
     return Window(min(times), max(times) + timedelta(microseconds=1)) if times else None
+
+
+def settled_history(
+    horizon: Horizon, until: datetime, initial_lookback: timedelta, oldest_at: datetime | None
+) -> Window:
+    """What a scrub may read: settled, before `until`, and no older than what the warehouse is to cover, which
+    is the first sync's reach and whatever rows it has from before. Empty where its end is not after its start.
+    """
+    covered_from = horizon.run_start - initial_lookback
+    if oldest_at is not None:
+        covered_from = min(covered_from, oldest_at)
+    return Window(max(horizon.settled_from, covered_from), min(horizon.settled_to, until))
 
 
 def scrub_start(scrubbed_until: datetime | None, settled: Window) -> datetime:

@@ -12,7 +12,7 @@ from pipelines.clock import Clock
 from pipelines.errors import RejectedError
 from pipelines.odata import null_filter
 from pipelines.reader import ListReader, Reading, TooManyRowsError
-from pipelines.refresh import RefreshPlan, plan_refresh, scrub_start
+from pipelines.refresh import RefreshPlan, plan_refresh, scrub_start, settled_history
 from pipelines.settings import SyncSettings
 from pipelines.warehouse import RunRow, Warehouse
 from pipelines.windows import Horizon, Window, WindowPlan, first_moment
@@ -187,7 +187,12 @@ class ResourceSync:
 
     def _scrub(self, caught_up_from: datetime) -> None:
         """Read some settled history again, oldest first, round and round, and store what differs."""
-        settled = Window(self._horizon.settled_from, min(self._horizon.settled_to, caught_up_from))
+        settled = settled_history(
+            self._horizon,
+            caught_up_from,
+            timedelta(days=self._settings.initial_lookback_days),
+            self._warehouse.oldest_at(self.run_row.tenant, self._resource),
+        )
         if settled.length <= timedelta(0):
             return
         progress = self._warehouse.progress(self.run_row.tenant, self._resource)

@@ -338,6 +338,12 @@ class Warehouse:
         query = f"select count(*) from {SCHEMA}.{resource.name} where tenant = ? and {resource.cursor_column} is null"
         return int(self._one(query, [tenant])[0])
 
+    def oldest_at(self, tenant: str, resource: Resource) -> datetime | None:
+        """The oldest creation or start time that the warehouse has; None without one."""
+        query = f"select min({resource.cursor_column}) from {SCHEMA}.{resource.name} where tenant = ?"
+        oldest: datetime | None = self._one(query, [tenant])[0]
+        return oldest
+
     def scrub_window(
         self, tenant: str, resource: Resource, start: datetime, end: datetime, most_rows: int
     ) -> tuple[Window, int]:

@@ -163,9 +163,9 @@ def test_an_empty_tenant_moves_its_watermark_to_the_runs_start(stage):
 
 def test_a_first_sync_reaches_back_as_far_as_it_is_told(open_stage):
     world = ScriptedWorld([action("old", ago(days=11)), action("young", ago(days=9))])
-    stage = open_stage(world, initial_lookback_days=10, scrub_calls=0)
+    stage = open_stage(world, initial_lookback_days=10)
     done = stage.sync().assert_ok()
-    assert stage.loaded("machine_actions").keys() == {"young"}
+    assert stage.loaded("machine_actions").keys() == {"young"}, "and no scrub reaches further"
     assert done.run().window_start == ago(days=10)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import NOW, ago
 
-from pipelines.refresh import IDS_PER_CALL, LONGEST_ID, OpenRow, plan_refresh, scrub_start
-from pipelines.windows import Window
+from pipelines.refresh import IDS_PER_CALL, LONGEST_ID, OpenRow, plan_refresh, scrub_start, settled_history
+from pipelines.windows import Horizon, Window
 
 
 def rows(*hours: float, since: int | None = None) -> list[OpenRow]:
@@ -90,6 +90,24 @@ def test_an_id_too_long_for_an_address_is_read_by_its_window():
 
 def test_nothing_open_costs_nothing():
     assert plan_refresh([], 10_000).calls == 0
+
+
+HORIZON = Horizon.at(NOW, timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("until", "reach_days", "oldest_at", "history"),
+    [
+        (NOW, 180, None, Window(ago(days=175), ago(hours=1))),
+        (NOW, 30, None, Window(ago(days=30), ago(hours=1))),
+        (NOW, 30, ago(days=90), Window(ago(days=90), ago(hours=1))),
+        (NOW, 30, ago(days=400), Window(ago(days=175), ago(hours=1))),
+        (NOW, 30, ago(days=3), Window(ago(days=30), ago(hours=1))),
+        (ago(days=2), 180, None, Window(ago(days=175), ago(days=2))),
+    ],
+)
+def test_a_scrub_reads_what_is_settled_and_covered(until, reach_days, oldest_at, history):
+    assert settled_history(HORIZON, until, timedelta(days=reach_days), oldest_at) == history
 
 
 SETTLED = Window(ago(days=175), ago(hours=1))
