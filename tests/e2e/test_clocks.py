@@ -27,9 +27,11 @@ def world() -> ScriptedWorld:
 def test_rows_are_loaded_up_to_the_servers_clock_and_the_watermark_stays_behind_it(open_stage, world, offset):
     stage = open_stage(world, scrub_calls=0)
     stage.sim.faults.clock_offset = offset
-    stage.sync().assert_ok()
-    assert stage.watermark() == stage.watermark("investigations") == stage.sim.now()
-    stage.assert_in_step(again=False)
+    for minutes in (0, 45):
+        stage.clock.advance(minutes=minutes)
+        stage.sync().assert_ok()
+        assert stage.watermark() == stage.watermark("investigations") == stage.sim.now()
+        stage.assert_in_step(again=False)
 
 
 @pytest.mark.parametrize("offset", OFFSETS, ids=str)

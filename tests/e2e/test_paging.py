@@ -158,11 +158,16 @@ def test_pages_that_become_shorter_after_the_first_sync_hide_no_rows(open_stage,
     stage.assert_in_step(again=False)
 
 
-def test_a_cap_that_changes_while_a_list_is_paged_hides_no_rows(open_stage):
-    stage = open_stage(history(60), page_size=25, scrub_calls=0)
-    rule = stage.sim.faults.add(PageCap(11), nth=3, times=None)
+def test_a_page_that_comes_short_in_the_middle_of_a_list_hides_no_rows(open_stage):
+    world = ScriptedWorld(action(f"a{n}", ago(days=1, minutes=n), status="Pending") for n in range(100))
+    stage = open_stage(world, page_size=30, scrub_calls=0)
     stage.sync().assert_ok()
-    assert rule.fired > 0
+    for number in range(100):
+        world.change(f"a{number}", status="Succeeded")
+    stage.clock.advance(hours=2)
+    rule = stage.sim.faults.add(PageCap(11), when=lambda call: call.params.get("$skip") == "30")
+    stage.sync().assert_ok()
+    assert rule.fired == 1
     stage.assert_in_step(again=False)
 
 
