@@ -203,22 +203,18 @@ def publish() -> None:
     from pipelines.data_dir import DataDir
     from pipelines.errors import WarehouseError
     from pipelines.publish import publish as write_snapshot
-    from pipelines.warehouse import Warehouse
+    from pipelines.upgrades import opened
 
     settings = _settings(None)
     data_dir = DataDir(settings.data_dir, settings.sync.published_mode)
     if not data_dir.warehouse.exists():
         raise WarehouseError(f"{data_dir.warehouse} does not exist yet: run defender-sync sync first")
     data_dir.create()
-    with data_dir.locked():
-        warehouse = Warehouse(data_dir.warehouse)
-        try:
-            now = Clock().now()
-            warehouse.create_tables()
-            warehouse.create_views(now)
-            typer.echo(f"published {write_snapshot(warehouse, data_dir, now)}")
-        finally:
-            warehouse.close()
+    now = Clock().now()
+    with data_dir.locked(), opened(data_dir, now) as warehouse:
+        warehouse.create_tables()
+        warehouse.create_views(now)
+        typer.echo(f"published {write_snapshot(warehouse, data_dir, now)}")
 
 
 @app.command()

@@ -26,6 +26,11 @@ class DataDir:
         return self.path / "warehouse.duckdb"
 
     @property
+    def upgrade_copies(self) -> list[Path]:
+        """Databases of older versions, as they were before they were carried forward."""
+        return sorted(self.path.glob("warehouse.version-*.duckdb"))
+
+    @property
     def working_dir(self) -> Path:
         """Dlt's working files, of one run."""
         return self.path / "dlt"

@@ -42,6 +42,10 @@ class RangeSync:
     def run(self) -> None:
         """Read the range window by window. Raises PartialError where one could not be proven whole."""
         key, reached = self._where_to_begin()
+        purged_before = self._warehouse.tombstones(self._run.tenant).purged_before
+        if purged_before is not None:
+            # What was purged is not read again.
+            reached = max(reached, min(purged_before, key.end))
         plan = WindowPlan(reached, key.end)
         self._run.window_start, self._run.window_end = reached, reached
         with self._reader.opened():

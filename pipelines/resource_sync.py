@@ -5,7 +5,7 @@ storing the chunk store's.
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pipelines.chunks import ChunkStore, Observer, Writer
 from pipelines.clock import Clock
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 SMALLEST_SKEW = timedelta(seconds=2)
 # A scrub asks for fewer known rows than a page holds, so that some unknown ones fit in the same call.
 SCRUB_FILL = 0.95
+START_OF_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class ResourceSync:
@@ -74,6 +75,8 @@ class ResourceSync:
             self._lookback,
             timedelta(days=self._settings.initial_lookback_days),
         )
+        # What was purged is not read again.
+        start = max(start, min(self._purged_before(), self._horizon.run_start))
         plan = WindowPlan(start, self._horizon.run_start)
         self.run_row.window_start = start
         contiguous = True
@@ -97,6 +100,10 @@ class ResourceSync:
             self.run_row.window_end = window.end
             plan.was_read(window, reading.rows)
         return start
+
+    def _purged_before(self) -> datetime:
+        """Nothing older than this is kept."""
+        return self._warehouse.tombstones(self.run_row.tenant).purged_before or START_OF_TIME
 
     def _ask_server_time(self) -> None:
         """The watermark lies in our clock's future: ask the server for the time before windows are made."""
@@ -193,6 +200,7 @@ class ResourceSync:
             timedelta(days=self._settings.initial_lookback_days),
             self._warehouse.oldest_at(self.run_row.tenant, self._resource),
         )
+        settled = Window(max(settled.start, self._purged_before()), settled.end)
         if settled.length <= timedelta(0):
             return
         progress = self._warehouse.progress(self.run_row.tenant, self._resource)

@@ -30,6 +30,16 @@ def table_statements() -> list[str]:
     return [path.read_text() for path in sorted((SQL_DIR / "tables").glob("*.sql"))]
 
 
+def migrations() -> dict[int, str]:
+    """The statements that bring a warehouse to each version from the one before; version 1 was the first."""
+    return {int(path.stem[:4]): path.read_text() for path in sorted((SQL_DIR / "migrations").glob("*.sql"))}
+
+
+def schema_version() -> int:
+    """The version of the tables that this program makes."""
+    return max(migrations(), default=1)
+
+
 def view_statements() -> list[str]:
     """Every view with its comments, each after those that it reads."""
     files = {

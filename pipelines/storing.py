@@ -35,7 +35,12 @@ class ChunkWriter:
         self._thread.shutdown(wait=wait, cancel_futures=True)
 
     def _store(self, chunk: Chunk) -> Changes:
-        incoming = _incoming(chunk)
+        tombstones = self._warehouse.tombstones(chunk.tenant)
+        incoming, purged_ids = tombstones.split_purged(chunk.resource, _incoming(chunk))
+        incoming = tombstones.without_names(chunk.resource, incoming)
+        if purged_ids:
+            # One that had no time before may turn out to be older than what is kept.
+            self._warehouse.remove_rows(chunk.tenant, chunk.resource, purged_ids)
         changes = Changes(incoming, 0)
         if incoming.num_rows:
             changes = self._warehouse.changes(chunk.tenant, chunk.resource, incoming)
@@ -47,7 +52,7 @@ class ChunkWriter:
             stamp=chunk.stamp,
             ids=incoming.select(["id"]),
             changed_ids=changes.table.select(["id"]),
-            bad_records=chunk.bad_records,
+            bad_records=tombstones.kept_records(chunk.resource, chunk.bad_records),
             gone_ids=chunk.gone_ids,
             watermark=chunk.watermark,
             scrubbed_until=chunk.scrubbed_until,

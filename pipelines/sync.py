@@ -5,10 +5,9 @@ Tenants are read side by side and loaded one at a time; each, and each of its re
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -36,6 +35,7 @@ from pipelines.reader import ListReader
 from pipelines.records import RESOURCES
 from pipelines.resource_sync import ResourceSync
 from pipelines.settings import Settings, SyncSettings, TenantSettings
+from pipelines.upgrades import opened
 from pipelines.warehouse import RunRow, Warehouse
 from pipelines.windows import Window
 
@@ -146,17 +146,12 @@ def _run_all(
 ) -> RunResult:
     data_dir = DataDir(settings.data_dir, settings.sync.published_mode)
     data_dir.create()
-    with data_dir.locked(), simulated_tenants(settings) as reachable, _opened(data_dir) as warehouse:
+    with (
+        data_dir.locked(),
+        simulated_tenants(settings) as reachable,
+        opened(data_dir, clock.now()) as warehouse,
+    ):
         return _Run(reachable, data_dir, warehouse, clock, observer, command, make_job).run()
-
-
-@contextmanager
-def _opened(data_dir: DataDir) -> Iterator[Warehouse]:
-    warehouse = Warehouse(data_dir.warehouse)
-    try:
-        yield warehouse
-    finally:
-        warehouse.close()
 
 
 class _Run:

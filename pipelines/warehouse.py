@@ -19,10 +19,12 @@ from pipelines import sql_files
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES, BadRecord, Resource
 from pipelines.refresh import OpenRow
+from pipelines.tombstones import ForgottenName, Tombstones
 from pipelines.windows import Window
 
 SCHEMA = "defender"
-SCHEMA_VERSION = 1
+# dlt's copy of the rows that it merges.
+STAGING_SCHEMA = f"{SCHEMA}_staging"
 TICK = timedelta(microseconds=1)
 
 
@@ -89,6 +91,7 @@ class Warehouse:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.connection = _connect(path, read_only)
+        self._refuse_newer_version()
 
     def close(self) -> None:
         """Close the file, its write-ahead log folded in."""
@@ -115,6 +118,31 @@ class Warehouse:
 
     # --- tables and views ---
 
+    def schema_version(self) -> int | None:
+        """Which version of the program made the tables; None before it has made them all."""
+        query = (
+            "select count(*) from duckdb_tables() where schema_name = ? and table_name = 'schema_versions'"
+        )
+        if self._one(query, [SCHEMA])[0] == 0:
+            return None
+        version: int | None = self._one(f"select max(version) from {SCHEMA}.schema_versions", [])[0]
+        return version
+
+    def _refuse_newer_version(self) -> None:
+        version, known = self.schema_version() or 0, sql_files.schema_version()
+        if version > known:
+            self.close()
+            raise WarehouseError(
+                f"{self.path} was made by a newer version of this program (schema {version}; this one knows "
+                f"{known}): nothing was touched. Update the program, or restore the copy from before its upgrade"
+            )
+
+    def migrate(self, number: int, statements: str, now: datetime) -> None:
+        """Carry the tables forward to version `number`; views are made anew afterwards."""
+        with self.transaction() as cursor:
+            cursor.execute(statements)
+            cursor.execute(f"insert into {SCHEMA}.schema_versions values (?, '', ?)", [number, now])
+
     def has_state_tables(self) -> bool:
         """Whether dlt has made the state tables."""
         query = "select count(*) from duckdb_tables() where schema_name = ? and table_name in (?, ?)"
@@ -136,10 +164,12 @@ class Warehouse:
     def create_views(self, now: datetime) -> None:
         """Views and marts, when the files differ from those that made the present ones."""
         wanted = sql_files.views_hash()
-        row = self.connection.execute(
-            f"select views_hash from {SCHEMA}.schema_versions order by applied_at desc limit 1"
-        ).fetchone()
-        if row and row[0] == wanted:
+        version = sql_files.schema_version()
+        latest = self._rows(
+            f"from {SCHEMA}.schema_versions qualify rank() over (order by version desc, applied_at desc) = 1",
+            [],
+        )
+        if any(row[:2] == (version, wanted) for row in latest):
             return
         with self.transaction() as cursor:
             for layer in reversed(sql_files.VIEW_LAYERS):
@@ -150,8 +180,26 @@ class Warehouse:
                 cursor.execute(statement)
             cursor.execute(
                 f"insert into {SCHEMA}.schema_versions values (?, ?, ?)",
-                [SCHEMA_VERSION, wanted, now],
+                [version, wanted, now],
             )
+
+    # --- what was erased ---
+
+    def tombstones(self, tenant: str) -> Tombstones:
+        """What must not come back for a tenant."""
+        purge = self._row(f"select purged_before from {SCHEMA}.purges where tenant = ?", [tenant])
+        query = f"select salt, name_hash from {SCHEMA}.forgotten_requestors where tenant = ? order by all"
+        people = tuple(ForgottenName(*row) for row in self._rows(query, [tenant]))
+        return Tombstones(purge[0] if purge else None, people)
+
+    def remove_rows(self, tenant: str, resource: Resource, ids: Sequence[str]) -> None:
+        """Erase rows with their versions."""
+        with self.transaction() as cursor:
+            for table in (resource.versions_table, resource.name):
+                cursor.execute(
+                    f"delete from {SCHEMA}.{table} where tenant = ? and id in (select unnest(?::varchar[]))",
+                    [tenant, list(ids)],
+                )
 
     # --- how far ---
 
@@ -454,6 +502,24 @@ class Warehouse:
 
     def _one(self, query: str, values: list[Any]) -> tuple[Any, ...]:
         return self._rows(query, values)[0]
+
+
+def rewrite(path: Path) -> None:
+    """Write the closed database anew, so that nothing of erased rows is left in its free blocks."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    warehouse = Warehouse(path)
+    try:
+        quoted = str(fresh).replace("'", "''")
+        warehouse.connection.execute("checkpoint")
+        warehouse.connection.execute(f"attach '{quoted}' as fresh")
+        name = warehouse._one("select current_database()", [])[0]
+        warehouse.connection.execute(f'copy from database "{name}" to fresh')
+        warehouse.connection.execute("checkpoint fresh")
+        warehouse.connection.execute("detach fresh")
+    finally:
+        warehouse.close()
+    fresh.replace(path)
 
 
 def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
