@@ -115,10 +115,17 @@ class Service:
             at=self.now(),
             record_id=path.get("id"),
             authorized="authorization" in request.headers,
-            tenant_id=path.get("tenant"),
+            tenant_id=path.get("tenant") or self._tenant_of(request),
         )
         self.requests.append(call)
         return call
+
+    def _tenant_of(self, request: Request) -> str | None:
+        """Whose good token the request bears, if any: faults may ask for it."""
+        try:
+            return self.tokens.check(request.headers.get("authorization")).tenant.tenant_id
+        except BadTokenError:
+            return None
 
     async def _discover(self, request: Request, call: Call, effects: list[Effect]) -> Answer:  # noqa: ARG002
         return self._granted(
@@ -200,7 +207,6 @@ class Service:
         except BadTokenError as refusal:
             return answers.error(401, str(refusal), headers={"WWW-Authenticate": "Bearer"})
         tenant = holder.tenant
-        call.tenant_id = tenant.tenant_id
         refused = _role_refusal(holder, call.endpoint)
         if refused is not None:
             return refused

@@ -1,0 +1,79 @@
+"""Fifty tenants in one run: one that cannot sign in, one slow, one throttled for an hour; the rest not held up."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support.records import action, ago
+from support.stage import Stages
+
+from pipelines.clock import Clock
+from simulator import RunFirst, ScriptedWorld, TooManyRequests
+
+NAMES = [f"tenant_{number:02d}" for number in range(50)]
+FAILING, SLOW, THROTTLED = NAMES[7], NAMES[23], NAMES[42]
+REST = {name for name in NAMES if name not in (FAILING, SLOW, THROTTLED)}
+RESOURCES = ("machine_actions", "investigations")
+LONGEST_SECONDS = 120  # of a run that went wrong
+
+
+class TheRest:
+    """The tenants that nothing is wrong with; those in trouble wait here until the rest are done."""
+
+    def __init__(self) -> None:
+        self._unfinished = {(name, resource) for name in REST for resource in RESOURCES}
+        self._done = threading.Event()
+        self.waited_for_by: list[str] = []
+
+    def note(self, run) -> None:
+        self._unfinished.discard((run.tenant, run.resource))
+        if not self._unfinished:
+            self._done.set()
+
+    def wait(self, who: str) -> None:
+        if self._done.wait(LONGEST_SECONDS):
+            self.waited_for_by.append(who)
+
+
+@pytest.fixture
+def fifty(open_stage: Stages):
+    return open_stage({name: ScriptedWorld([action(f"{name} a", ago(hours=3))]) for name in NAMES})
+
+
+def test_a_tenant_in_trouble_holds_nobody_up(fifty, monkeypatch):
+    rest = TheRest()
+    monkeypatch.setattr("support.stage.Events.finished", lambda _events, run: rest.note(run))
+
+    def calls_of(name):
+        return lambda call: call.tenant_id == fifty.tenants[name].tenant_id
+
+    def wait(seconds: float) -> None:
+        """An hour passes only once the rest are done; any other wait passes at once."""
+        if seconds >= 3_600:
+            rest.wait(THROTTLED)
+        fifty.clock.advance(seconds=seconds)
+
+    fifty.tenants[FAILING].secret_expired = True
+    slow = fifty.sim.faults.add(RunFirst(lambda: rest.wait(SLOW)), when=calls_of(SLOW))
+    throttled = fifty.sim.faults.add(TooManyRequests(seconds=3_600), when=calls_of(THROTTLED))
+    done = fifty.sync(clock=Clock(now=fifty.clock, wait=wait, jitter=lambda: 0.0))
+
+    assert (slow.fired, throttled.fired) == (1, 1)
+    assert sorted(rest.waited_for_by) == [SLOW, THROTTLED], "they began to wait, and the rest were done"
+    assert done.run(tenant=THROTTLED).waited_seconds == 3_600
+    found = {
+        (outcome.run.tenant, outcome.run.resource): outcome.run.status for outcome in done.result.outcomes
+    }
+    assert found == {
+        (name, resource): "failed" if name == FAILING else "succeeded"
+        for name in NAMES
+        for resource in RESOURCES
+    }
+    assert done.exit_code == 5
+
+    rows = fifty.warehouse().rows("select tenant, id from defender.machine_actions order by tenant")
+    assert [(row["tenant"], row["id"]) for row in rows] == [
+        (name, f"{name} a") for name in NAMES if name != FAILING
+    ]
+    assert len({call.at for call in done.requests}) <= 3, "nobody else waited"
