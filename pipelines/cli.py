@@ -242,9 +242,8 @@ def main() -> None:
     try:
         # Without its standalone mode, Typer returns the code of an Exit instead of raising it.
         code = app(standalone_mode=False) or ExitCode.DONE
-    except StoppedError as error:
-        _complain(str(error))
-        _leave_at_once(error.exit_code)
+    except StoppedError:
+        _leave_at_once(StoppedError(Stopping.signal_number))
     except DefenderSyncError as error:
         code = error.exit_code
         _complain(str(error))
@@ -333,11 +332,12 @@ class Stopping:
     signal_number: int = signal.SIGTERM
 
 
-def _leave_at_once(exit_code: int) -> None:  # noqa: ARG001  the signal that came decides
+def _leave_at_once(error: StoppedError) -> None:
     """End without waiting for threads that wait for an answer; the database is safe at any moment."""
+    _complain(str(error))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(128 + Stopping.signal_number)
+    os._exit(error.exit_code)
 
 
 def _progress(clock: Clock) -> Any:
