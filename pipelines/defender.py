@@ -24,19 +24,24 @@ FREEZE_TYPES: Any = {"data_type": "freeze"}
 
 
 @dlt.source(name="defender")
-def defender(pages: dict[str, Iterable[pa.Table]]) -> Iterator[DltResource]:
+def defender(pages: dict[str, Iterable[pa.Table]], *, is_all_new: bool = False) -> Iterator[DltResource]:
     """Machine actions and investigations; `pages` holds each resource's Arrow tables, by its name."""
     for name, tables in pages.items():
-        yield defender_resource(RESOURCES[name], tables)
+        yield defender_resource(RESOURCES[name], tables, is_all_new=is_all_new)
 
 
-def defender_resource(resource: Resource, tables: Iterable[pa.Table]) -> DltResource:
-    """A resource that merges the tables it is given, every column declared."""
+def defender_resource(
+    resource: Resource, tables: Iterable[pa.Table], *, is_all_new: bool = False
+) -> DltResource:
+    """A resource that merges the tables it is given, every column declared.
+
+    Rows of which the table is known to hold none are appended: a merge would look each of them up again.
+    """
     return dlt.resource(
         iter(tables),
         name=resource.name,
         primary_key=("tenant", "id"),
-        write_disposition=MERGE,
+        write_disposition="append" if is_all_new else MERGE,
         columns=_columns(resource),
         schema_contract=FREEZE_TYPES,
     )
@@ -64,7 +69,7 @@ class Loader:
         self._working_dir = working_dir
         shutil.rmtree(working_dir, ignore_errors=True)
 
-    def load(self, tenant: str, pages: dict[str, Iterable[pa.Table]]) -> None:
+    def load(self, tenant: str, pages: dict[str, Iterable[pa.Table]], *, is_all_new: bool = False) -> None:
         """Merge the tables of each resource; all of them are in the database when this returns."""
         pipeline = dlt.pipeline(
             pipeline_name=f"defender_{tenant}",
@@ -73,7 +78,7 @@ class Loader:
             dataset_name=SCHEMA,
         )
         try:
-            pipeline.run(defender(pages), loader_file_format="parquet")
+            pipeline.run(defender(pages, is_all_new=is_all_new), loader_file_format="parquet")
         except BaseException:
             # dlt's next run would load what this one left behind, and then return without its own rows.
             shutil.rmtree(self._working_dir, ignore_errors=True)

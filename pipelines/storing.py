@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.chunks import Chunk
 from pipelines.defender import Loader
@@ -41,17 +42,16 @@ class ChunkWriter:
         if purged_ids:
             # One that had no time before may turn out to be older than what is kept.
             self._warehouse.remove_rows(chunk.tenant, chunk.resource, purged_ids)
-        changes = Changes(incoming, 0)
-        if incoming.num_rows:
-            changes = self._warehouse.changes(chunk.tenant, chunk.resource, incoming)
+        changes = self._warehouse.changes(chunk.tenant, chunk.resource, incoming)
         if changes.table.num_rows:
-            self._loader.load(chunk.tenant, {chunk.resource.name: [changes.table]})
+            is_all_new = changes.known_ids.num_rows == 0
+            self._loader.load(chunk.tenant, {chunk.resource.name: [changes.table]}, is_all_new=is_all_new)
         self._warehouse.commit(
             chunk.tenant,
             chunk.resource,
             stamp=chunk.stamp,
-            ids=incoming.select(["id"]),
-            changed_ids=changes.table.select(["id"]),
+            has_changes=changes.table.num_rows > 0,
+            known_ids=changes.known_ids,
             bad_records=tombstones.kept_records(chunk.resource, chunk.bad_records),
             gone_ids=chunk.gone_ids,
             watermark=chunk.watermark,
@@ -70,8 +70,8 @@ def _incoming(chunk: Chunk) -> pa.Table:
     rows = _newest_readings(pa.concat_tables(chunk.tables))
     count = rows.num_rows
     added = {
-        "tenant": pa.array([chunk.tenant] * count, pa.string()),
-        "synced_at": pa.array([chunk.stamp] * count, schema.field("synced_at").type),
+        "tenant": pa.repeat(chunk.tenant, count),
+        "synced_at": pa.repeat(pa.scalar(chunk.stamp, schema.field("synced_at").type), count),
         "gone_at": pa.nulls(count, schema.field("gone_at").type),
     }
     columns = [added[name] if name in added else rows[name] for name in schema.names]
@@ -80,6 +80,8 @@ def _incoming(chunk: Chunk) -> pa.Table:
 
 def _newest_readings(rows: pa.Table) -> pa.Table:
     """Each id once, as it was read last."""
+    if pc.count_distinct(rows["id"]).as_py() == rows.num_rows:
+        return rows
     numbered = pa.table({"id": rows["id"], "position": pa.array(range(rows.num_rows), pa.int64())})
     last = numbered.group_by("id").aggregate([("position", "max")])["position_max"]
-    return rows if len(last) == rows.num_rows else rows.take(last.sort())
+    return rows.take(last.sort())

@@ -7,7 +7,7 @@ transaction after its rows.
 
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ SCHEMA = "defender"
 # dlt's copy of the rows that it merges.
 STAGING_SCHEMA = f"{SCHEMA}_staging"
 TICK = timedelta(microseconds=1)
+NO_IDS = pa.table({"id": pa.array([], pa.string())})
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,13 @@ class RangeKey:
 
 @dataclass(frozen=True)
 class Changes:
-    """The rows of a chunk that are new or differ from what the warehouse has, and how many are gone."""
+    """The rows of a chunk that are new or differ from what the warehouse has, the ids of all that it has, and
+    how many are gone.
+    """
 
     table: pa.Table
     rows_new: int
+    known_ids: pa.Table = field(default_factory=lambda: NO_IDS)
     rows_gone: int = 0
 
     @property
@@ -223,22 +227,27 @@ class Warehouse:
 
     def changes(self, tenant: str, resource: Resource, incoming: pa.Table) -> Changes:
         """The rows of `incoming` that the warehouse does not hold as they are."""
+        if not incoming.num_rows:
+            return Changes(incoming, 0)
         differs = " or ".join(
             f"kept.{name}{'::varchar' if name in resource.json_columns else ''} is distinct from incoming.{name}"
             for name in resource.api_columns
         )
         cursor = self.cursor()
         cursor.register("incoming", incoming)
-        table = cursor.sql(
-            f"select incoming.*, kept.id is null as is_new from incoming "
-            f"left join (from {SCHEMA}.{resource.name} where tenant = ?) as kept on kept.id = incoming.id "
-            f"where kept.id is null or kept.gone_at is not null or {differs}",
-            params=[tenant],
-        ).to_arrow_table()
+        kept = f"from {SCHEMA}.{resource.name} where tenant = ? and id in (select id from incoming)"
+        # Ids alone are quick to look up in a large table; most chunks of a first load know none.
+        known_ids = cursor.sql(f"select id {kept}", params=[tenant]).to_arrow_table()
+        table = incoming
+        if known_ids.num_rows:
+            table = cursor.sql(
+                f"select incoming.* from incoming left join ({kept}) as kept on kept.id = incoming.id "
+                f"where kept.id is null or kept.gone_at is not null or {differs}",
+                params=[tenant],
+            ).to_arrow_table()
         cursor.unregister("incoming")
         cursor.close()
-        rows_new = int(sum(table["is_new"].to_pylist()))
-        return Changes(table.drop_columns(["is_new"]).cast(incoming.schema), rows_new)
+        return Changes(table.cast(incoming.schema), incoming.num_rows - known_ids.num_rows, known_ids)
 
     def commit(
         self,
@@ -246,8 +255,8 @@ class Warehouse:
         resource: Resource,
         *,
         stamp: datetime,
-        ids: pa.Table | None = None,
-        changed_ids: pa.Table | None = None,
+        has_changes: bool = False,
+        known_ids: pa.Table = NO_IDS,
         bad_records: Iterable[BadRecord] = (),
         gone_ids: Sequence[str] = (),
         watermark: datetime | None = None,
@@ -255,20 +264,22 @@ class Warehouse:
         range_reached: tuple[RangeKey, datetime] | None = None,
         largest_page: int = 0,
     ) -> None:
-        """Finish a chunk whose changed rows are loaded: read stamps, versions, quarantine, and how far."""
+        """Finish a chunk whose changed rows are loaded: versions, read stamps, quarantine, and how far.
+
+        `stamp` is the `synced_at` of the rows loaded, and of no other yet; `known_ids` are the rows that were
+        there before.
+        """
         with self.transaction() as cursor:
-            if ids is not None and ids.num_rows:
-                cursor.register("read_ids", ids)
+            if has_changes:
+                self._add_versions(cursor, tenant, resource, "synced_at = ?", [stamp])
+            if known_ids.num_rows:
+                cursor.register("read_ids", known_ids)
                 cursor.execute(
                     f"update {SCHEMA}.{resource.name} set synced_at = ? "
                     "where tenant = ? and synced_at < ? and id in (select id from read_ids)",
                     [stamp, tenant, stamp],
                 )
                 cursor.unregister("read_ids")
-            if changed_ids is not None and changed_ids.num_rows:
-                cursor.register("changed_ids", changed_ids)
-                self._add_versions(cursor, tenant, resource, "id in (select id from changed_ids)", [])
-                cursor.unregister("changed_ids")
             self._quarantine(cursor, tenant, resource, bad_records, stamp)
             if gone_ids:
                 cursor.execute(
@@ -313,13 +324,26 @@ class Warehouse:
     ) -> None:
         """A version of each row that differs from its latest one: A, B, A are three."""
         names = resource.api_columns
+        values = [tenant, *values]
+        fresh = f"from {SCHEMA}.{resource.name} where tenant = ? and {condition}"
+        has_versions = cursor.execute(
+            f"select exists (from {SCHEMA}.{resource.versions_table} "
+            f"where tenant = ? and id in (select id {fresh}))",
+            [tenant, *values],
+        ).fetchone()
+        if has_versions == (False,):
+            # Rows never seen before, as in a first load: there is nothing to compare with.
+            cursor.execute(
+                f"insert into {SCHEMA}.{resource.versions_table} by name "
+                f"select tenant, id, 1 as version, {', '.join(names)}, synced_at as observed_at {fresh}",
+                values,
+            )
+            return
         differs = " or ".join(f"latest.{name} is distinct from fresh.{name}" for name in names)
         cursor.execute(
             f"""
             insert into {SCHEMA}.{resource.versions_table} by name
-            with fresh as (
-                from {SCHEMA}.{resource.name} where tenant = ? and {condition}
-            ),
+            with fresh as ({fresh}),
             latest as (
                 from {SCHEMA}.{resource.versions_table} as versions
                 where tenant = ? and id in (select id from fresh)
@@ -331,7 +355,7 @@ class Warehouse:
             from fresh left join latest on latest.id = fresh.id
             where latest.id is null or {differs}
             """,
-            [tenant, *values, tenant],
+            [*values, tenant],
         )
 
     def _quarantine(
