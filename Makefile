@@ -8,7 +8,7 @@ PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.1
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync status publish simulate test lint bench dashboard clean lock
+.PHONY: help setup sync status publish simulate test soak lint bench dashboard docs clean lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,17 +54,28 @@ test: ## Run all tests
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 	@$(BIN)/python -m pytest -n auto
 
+soak: ## Sync under random faults and kills for MINUTES=10, then compare with the truth
+	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
+	@PYTHONPATH=.:tests:tests/faults $(BIN)/python tests/faults/soak.py --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
 lint: ## Check style, types, SQL and the locked dependencies
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --processes 2 sql
+	@$(BIN)/sqlfluff lint --templater placeholder dashboard/queries docs/questions
 	@$(BIN)/python tools/audit_lock.py
 
 bench: ## Measure speed, memory, disk and calls beside what else there is; FULL=1 adds 5 million rows
 	$(call install,sync,simulator)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
+
+docs: ## Write the generated pages and screenshots of docs/ anew (maintainers; needs Chromium)
+	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
+	@$(BIN)/python tools/configuration_reference.py
+	@$(BIN)/python tools/marts_reference.py
+	@SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_browser.py -k screenshots
 
 lock: ## Write requirements.lock anew from pyproject.toml (maintainers)
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
