@@ -214,7 +214,8 @@ def publish() -> None:
     with data_dir.locked(), opened(data_dir, now) as warehouse:
         warehouse.create_tables()
         warehouse.create_views(now)
-        typer.echo(f"published {write_snapshot(warehouse, data_dir, now)}")
+        snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=settings.sync.publish_by_tenant)
+        typer.echo(f"published {snapshot}")
 
 
 @app.command()

@@ -18,6 +18,9 @@ DLT_SECTIONS = frozenset({"runtime", "load", "normalize", "extract", "data_write
 # Ours that hold a section for each name, such as [tenants.contoso].
 NAMED_SECTIONS = ("tenants", "auth")
 
+# How true and false are written; text is what the environment has.
+TRUTHS = {"true": True, "false": False}
+
 Record = TypeVar("Record")
 
 
@@ -138,7 +141,7 @@ def _checked(key: str, raw: Any, each: Field[Any], place: str) -> Any:
     default = each.default if each.default is not MISSING else ()
     try:
         value = _coerced(raw, default)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         shown = "the value" if each.metadata["secret"] else repr(raw)
         raise ConfigurationError(f"{place}: {key} must be {_type_name(default)}, not {shown}") from None
     problem = _broken_rule(value, each.metadata)
@@ -151,6 +154,8 @@ def _coerced(raw: Any, default: Any) -> Any:
     """`raw` in the type of `default`; text, as the environment has it, is accepted for every type."""
     if isinstance(default, tuple):
         return _text_list(raw)
+    if isinstance(default, bool):
+        return raw if isinstance(raw, bool) else TRUTHS[raw.strip().lower()]
     if isinstance(raw, bool):
         raise TypeError
     if isinstance(default, int):
@@ -173,7 +178,13 @@ def _text_list(raw: Any) -> tuple[str, ...]:
 
 
 def _type_name(default: Any) -> str:
-    names = {tuple: "a list of names", int: "a whole number", float: "a number", str: "text in quotes"}
+    names = {
+        bool: "true or false",
+        tuple: "a list of names",
+        int: "a whole number",
+        float: "a number",
+        str: "text in quotes",
+    }
     return names[type(default)]
 
 

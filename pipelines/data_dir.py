@@ -56,6 +56,16 @@ class DataDir:
         return self.path / "published"
 
     @property
+    def snapshots_by_tenant(self) -> Path:
+        """The published snapshots of each tenant, in a folder named after it."""
+        return self.path / "snapshots_by_tenant"
+
+    @property
+    def published_by_tenant(self) -> Path:
+        """For each tenant, a link named after it to its latest complete snapshot."""
+        return self.path / "published_by_tenant"
+
+    @property
     def published_dir_mode(self) -> int:
         """Whoever may read a published file may enter and list its folder."""
         return self.published_file_mode | (self.published_file_mode & 0o444) >> 2 | 0o700

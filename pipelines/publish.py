@@ -1,10 +1,14 @@
 """Publishing: a complete snapshot for readers, switched in one rename.
 
 BI opens only what is published, so no reader can block a sync or see half of one. The snapshot before is
-kept, for those who have it open; older ones are removed.
+kept, for those who have it open; older ones are removed. With `sync.publish_by_tenant`, each tenant has a
+snapshot of its own beside the common one: the same tables, and nothing of another tenant.
 """
 
+import os
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,30 +35,119 @@ STATE_TABLES = (
 )
 
 
-def publish(warehouse: Warehouse, data_dir: DataDir, now: datetime) -> Path:
+@dataclass(frozen=True)
+class _Place:
+    """Where snapshots stand, and the link to the latest of them."""
+
+    snapshots: Path
+    link: Path
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a snapshot is made of: the schemas of the state tables and of the marts, and which rows."""
+
+    state: str
+    marts: str
+    condition: str = ""
+
+
+WAREHOUSE = _Source(SCHEMA, "marts")
+
+
+def publish(
+    warehouse: Warehouse,
+    data_dir: DataDir,
+    now: datetime,
+    *,
+    by_tenant: bool = False,
+    keeps_before: bool = True,
+) -> Path:
     """Write a snapshot of the warehouse, point `published` at it, and return its folder.
 
-    Raises WarehouseError where it cannot be written; what was published before stays.
+    `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `keeps_before`: unless it is false,
+    the snapshots before stay. Raises WarehouseError where it cannot be written; what was published before stays.
     """
     try:
-        data_dir.snapshots.mkdir(exist_ok=True)
-        for left_over in data_dir.snapshots.glob(f"*{PARTIAL}"):
-            shutil.rmtree(left_over)
-        target = _free_name(data_dir.snapshots, now)
-        partial = target.with_name(target.name + PARTIAL)
-        (partial / "parquet").mkdir(parents=True)
-        _write_database(warehouse, partial)
-        _set_modes(data_dir, partial)
-        partial.rename(target)
-        before = data_dir.published.resolve()
-        _switch(data_dir, target)
-        _remove_others(data_dir, kept={target.resolve(), before})
+        place = _Place(data_dir.snapshots, data_dir.published)
+        target = _publish_at(
+            place, data_dir, now, keeps_before, lambda folder: _write_database(warehouse, folder, WAREHOUSE)
+        )
+        tenants = _tenants(warehouse) if by_tenant else []
+        _remove_tenants(data_dir, kept=tenants)
+        for tenant in tenants:
+            _publish_tenant(warehouse, data_dir, target, tenant, now, keeps_before)
     except (OSError, duckdb.IOException) as error:
         raise WarehouseError(
             f"the snapshot cannot be written under {data_dir.snapshots}: {str(error).splitlines()[0]}. "
             "Mend that, then run: defender-sync publish"
         ) from error
     return target
+
+
+def _publish_at(
+    place: _Place, data_dir: DataDir, now: datetime, keeps_before: bool, write: Callable[[Path], None]
+) -> Path:
+    """Write a snapshot aside, switch the link to it when it is complete, and remove older ones."""
+    _make_folder(data_dir, place.snapshots)
+    for left_over in place.snapshots.glob(f"*{PARTIAL}"):
+        shutil.rmtree(left_over)
+    target = _free_name(place.snapshots, now)
+    partial = target.with_name(target.name + PARTIAL)
+    (partial / "parquet").mkdir(parents=True)
+    write(partial)
+    _set_modes(data_dir, partial)
+    partial.rename(target)
+    before = place.link.resolve()
+    _switch(place.link, target)
+    _remove_others(place.snapshots, kept={target.resolve(), before} if keeps_before else {target.resolve()})
+    return target
+
+
+def _tenants(warehouse: Warehouse) -> list[str]:
+    """Every tenant that the warehouse knows of."""
+    cursor = warehouse.cursor()
+    rows = cursor.execute("select distinct tenant from marts.sync_freshness order by 1").fetchall()
+    cursor.close()
+    return [tenant for (tenant,) in rows]
+
+
+def _publish_tenant(
+    warehouse: Warehouse, data_dir: DataDir, common: Path, tenant: str, now: datetime, keeps_before: bool
+) -> None:
+    """A tenant's own snapshot, from the common one: both tell the same."""
+    for folder in (data_dir.snapshots_by_tenant, data_dir.published_by_tenant):
+        _make_folder(data_dir, folder)
+    place = _Place(data_dir.snapshots_by_tenant / tenant, data_dir.published_by_tenant / tenant)
+    cursor = warehouse.cursor()
+    cursor.execute(f"attach '{_quoted(common / DATABASE)}' as common (read_only)")
+    try:
+        source = _Source("common.main", "common.marts", f" where tenant = '{_quoted(tenant)}'")
+        _publish_at(
+            place, data_dir, now, keeps_before, lambda folder: _write_database(warehouse, folder, source)
+        )
+    finally:
+        cursor.execute("detach common")
+        cursor.close()
+
+
+def _remove_tenants(data_dir: DataDir, kept: list[str]) -> None:
+    """Remove what was published for tenants that are not published any more."""
+    for folder in (data_dir.published_by_tenant, data_dir.snapshots_by_tenant):
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name not in kept:
+                path.unlink() if path.is_symlink() else shutil.rmtree(path)
+        if folder.exists() and not kept:
+            folder.rmdir()
+
+
+def _make_folder(data_dir: DataDir, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    folder.chmod(data_dir.published_dir_mode)
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace("'", "''")
 
 
 def _free_name(snapshots: Path, now: datetime) -> Path:
@@ -66,21 +159,24 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
     return target
 
 
-def _write_database(warehouse: Warehouse, folder: Path) -> None:
+def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:
     cursor = warehouse.cursor()
-    path = str(folder / DATABASE).replace("'", "''")
-    cursor.execute(f"attach '{path}' as snapshot (storage_version '{STORAGE_VERSION}')")
+    cursor.execute(f"attach '{_quoted(folder / DATABASE)}' as snapshot (storage_version '{STORAGE_VERSION}')")
     try:
         cursor.execute("begin")
         for table in STATE_TABLES:
-            cursor.execute(f"create table snapshot.main.{table} as from {SCHEMA}.{table}")
+            cursor.execute(
+                f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
+            )
         cursor.execute("create schema snapshot.marts")
         for mart in sql_files.mart_names():
-            cursor.execute(f"create table snapshot.marts.{mart} as from marts.{mart}")
+            cursor.execute(
+                f"create table snapshot.marts.{mart} as from {source.marts}.{mart}{source.condition}"
+            )
         _copy_comments(cursor)
         cursor.execute("commit")
         for mart in sql_files.mart_names():
-            file = str(folder / "parquet" / f"{mart}.parquet").replace("'", "''")
+            file = _quoted(folder / "parquet" / f"{mart}.parquet")
             cursor.execute(f"copy snapshot.marts.{mart} to '{file}' (format parquet, compression zstd)")
     finally:
         cursor.execute("rollback") if _in_transaction(cursor) else None
@@ -122,19 +218,18 @@ def _copy_comments(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 def _set_modes(data_dir: DataDir, folder: Path) -> None:
-    data_dir.snapshots.chmod(data_dir.published_dir_mode)
     for path in (folder, *folder.rglob("*")):
         path.chmod(data_dir.published_dir_mode if path.is_dir() else data_dir.published_file_mode)
 
 
-def _switch(data_dir: DataDir, target: Path) -> None:
-    fresh = data_dir.path / ".published.new"
+def _switch(link: Path, target: Path) -> None:
+    fresh = link.with_name(f".{link.name}.new")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target.relative_to(data_dir.path))
-    fresh.replace(data_dir.published)
+    fresh.symlink_to(os.path.relpath(target, link.parent))
+    fresh.replace(link)
 
 
-def _remove_others(data_dir: DataDir, kept: set[Path]) -> None:
-    for path in data_dir.snapshots.iterdir():
+def _remove_others(snapshots: Path, kept: set[Path]) -> None:
+    for path in snapshots.iterdir():
         if path.resolve() not in kept:
             shutil.rmtree(path)

@@ -87,6 +87,9 @@ class SyncSettings:
     max_wait_minutes: float = option(65.0, "Patience with throttling, in all, for one tenant.", at_least=0)
     scrub_calls: int = option(2, "Calls a sync spends on reading settled history again.", at_least=0)
     run_log_days: int = option(90, "How long rows of sync_runs are kept.", at_least=1)
+    publish_by_tenant: bool = option(
+        False, "Publish a snapshot for each tenant too, at data_dir/published_by_tenant/TENANT."
+    )
     published_mode: str = option("0640", "File mode of what is published.", pattern="0?[0-7]{3}")
 
 

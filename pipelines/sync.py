@@ -194,7 +194,8 @@ class _Run:
         self._check()
         self._warehouse.forget_runs(self._started_at - timedelta(days=self._settings.sync.run_log_days))
         status.note_end(self._data_dir, self._warehouse, self._clock.now())
-        snapshot = publish(self._warehouse, self._data_dir, self._clock.now())
+        by_tenant = self._settings.sync.publish_by_tenant
+        snapshot = publish(self._warehouse, self._data_dir, self._clock.now(), by_tenant=by_tenant)
         self._observer.published(str(snapshot))
         return self._result
 

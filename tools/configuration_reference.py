@@ -92,6 +92,8 @@ def _default(key: Field[Any]) -> str:
     value = key.default if key.default is not MISSING else key.default_factory()  # type: ignore[misc]
     if isinstance(value, tuple):
         return "`[" + ", ".join(f'"{each}"' for each in value) + "]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if value == "":
         return ""
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
@@ -103,6 +105,8 @@ def _values(key: Field[Any]) -> str:
         return "*secret*"
     if rules["choices"] is not None:
         return ", ".join(f"`{each}`" for each in rules["choices"])
+    if isinstance(key.default, bool):
+        return "`true`, `false`"
     low, high = rules["at_least"], rules["at_most"]
     if low is not None:
         return f"{low} to {high:,}" if high is not None else f"{low} or more"

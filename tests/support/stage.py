@@ -393,7 +393,7 @@ def empty_warehouse(path: Path) -> Path:
 def unpublished() -> Iterator[None]:
     """A sync that ends before its snapshot is written."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.sync.publish", lambda _warehouse, data_dir, _now: data_dir.snapshots)
+        patch.setattr("pipelines.sync.publish", lambda _warehouse, data_dir, _now, **_options: data_dir.snapshots)
         yield
 
 
