@@ -8,7 +8,8 @@ select
     coalesce(sum(action_count) filter (where outcome = 'cancelled'), 0)::bigint as cancelled,
     coalesce(sum(action_count) filter (where outcome in ('pending', 'unknown')), 0)::bigint as undecided,
     sum(action_count) filter (where outcome = 'succeeded')
-    / nullif(sum(action_count) filter (where outcome in ('succeeded', 'failed', 'timed_out')), 0) as succeeded_share,
+    / nullif(sum(action_count) filter (where outcome in ('succeeded', 'failed', 'timed_out')), 0)
+        as succeeded_share,
     (sum(automation_count) + sum(application_count)) / sum(action_count) as automated_share
 from marts.response_activity
 where hour_utc >= $since and hour_utc < $until and list_contains($tenants, tenant)

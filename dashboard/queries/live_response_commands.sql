@@ -22,7 +22,19 @@ where
     and requested_at < $until
     and list_contains($tenants, tenant)
     and contains(
-        lower(concat_ws(' ', machine_name, machine_id, command_type, script_name, path, arguments, requested_by, errors)),
+        lower(
+            concat_ws(
+                ' ',
+                machine_name,
+                machine_id,
+                command_type,
+                script_name,
+                path,
+                arguments,
+                requested_by,
+                errors
+            )
+        ),
         lower($text)
     )
 order by requested_at desc, tenant, machine_action_id, command_index

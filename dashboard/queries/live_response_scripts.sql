@@ -4,7 +4,7 @@ select
     script_name,
     count(*) as commands,
     count(*) filter (where error_count > 0 or command_status = 'Failed') as failed,
-    count(distinct (tenant, machine_id)) as machines,
+    count(distinct tenant || ' ' || machine_id) as machines,
     count(distinct requested_by) as people,
     median(duration_seconds) as median_seconds,
     max(requested_at) as last_at

@@ -59,5 +59,9 @@ select
     other_machine_ids,
     portal_url
 from found
-where is_id or not exists (select 1 from found as others where others.is_id)
+where
+    is_id or not exists (
+        select 1 from found as others
+        where others.is_id
+    )
 order by last_seen_at desc nulls last, tenant, machine_id
