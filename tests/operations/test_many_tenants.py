@@ -77,3 +77,23 @@ def test_a_tenant_in_trouble_holds_nobody_up(fifty, monkeypatch):
         (name, f"{name} a") for name in NAMES if name != FAILING
     ]
     assert len({call.at for call in done.requests}) <= 3, "nobody else waited"
+
+
+def test_a_tenant_added_later_starts_with_its_own_first_load_and_one_taken_out_keeps_its_rows(open_stage):
+    stage = open_stage(
+        {
+            name: ScriptedWorld([action(f"{name} old", ago(days=100)), action(f"{name} new", ago(hours=1))])
+            for name in ("contoso", "added")
+        }
+    )
+    stage.sync(tenants=("contoso",)).assert_ok()
+    stage.clock.advance(minutes=15)
+    both = stage.sync(tenants=("contoso", "added")).assert_ok()
+    assert both.run(tenant="added").rows_new == 2
+    assert both.run(tenant="contoso").rows_new == 0
+    assert both.run(tenant="contoso").window_start > both.run(tenant="added").window_start
+
+    stage.clock.advance(minutes=15)
+    stage.sync(tenants=("added",)).assert_ok()
+    assert stage.loaded("machine_actions", "contoso").keys() == {"contoso old", "contoso new"}
+    assert stage.gone("machine_actions", "contoso") == set()

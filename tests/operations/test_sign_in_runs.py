@@ -8,6 +8,8 @@ import time
 import pytest
 from support.credentials import certificate, pem, pem_file, rsa_key
 
+from simulator import ScriptedWorld, Simulator, Tenant
+
 CONFIG = """
 [sync]
 tenants = ["contoso"]
@@ -75,3 +77,34 @@ def test_a_rotated_certificate_needs_no_more_than_a_new_file(program, stage, tmp
     done = program("sync")
     assert (done.code, done.err) == (0, "")
     assert stage.asked() == 1, "one token serves both resources"
+
+
+def test_from_nothing_to_a_second_tenant_and_a_rotated_secret(program, stage):
+    """The way of a new user: a configuration, `doctor`, a sync, another tenant, a new secret."""
+    first = stage.tenant
+    second = Tenant(tenant_id="2b3c4d5e-0000-4000-8000-00000c047051", client_id=first.client_id)
+    with Simulator(ScriptedWorld(), tenants=[first, second]) as sim:
+        section = (
+            '[tenants.{name}]\ntenant_id = "{tenant_id}"\ncredentials = "provider"\n'
+            f'api_url = "{sim.url}"\nlogin_url = "{sim.url}"\nca_bundle = "{sim.ca_bundle}"\n'
+        )
+        one = section.format(name="contoso", tenant_id=first.tenant_id)
+        two = section.format(name="contoso_labs", tenant_id=second.tenant_id)
+        shared = f'[auth.provider]\nclient_id = "{first.client_id}"\n'
+        secret = f'[auth.provider]\nclient_secret = "{sim.client_secret}"\n'
+
+        program.configure('[sync]\ntenants = ["contoso"]\n' + one + shared, secret)
+        assert program("doctor").code == 0
+        assert program("sync").code == 0
+
+        program.configure('[sync]\ntenants = ["contoso", "contoso_labs"]\n' + one + two + shared, secret)
+        assert program("doctor", "--tenant", "contoso_labs").code == 0
+        synced = program("sync")
+        assert synced.code == 0
+        assert "contoso_labs machine_actions: succeeded" in synced.out
+
+        first.client_secret = second.client_secret = "rotated"
+        refused = program("sync")
+        assert refused.code == 3
+        assert "the client secret is wrong" in refused.err
+        assert program("sync", env={"AUTH__PROVIDER__CLIENT_SECRET": "rotated"}).code == 0
