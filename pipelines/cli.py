@@ -193,7 +193,9 @@ def doctor(tenant: TenantOption = None) -> None:
     for finding in examine(settings, clock):
         findings.append(finding)
         mark = ("ok ", "green") if finding.is_good else ("BAD", "red")
-        typer.echo(f"{typer.style(mark[0], fg=mark[1])}  {_plain_lines(f'{finding.subject}: {finding.told}')}")
+        typer.echo(
+            f"{typer.style(mark[0], fg=mark[1])}  {_plain_lines(f'{finding.subject}: {finding.told}')}"
+        )
     raise typer.Exit(exit_code(findings))
 
 
