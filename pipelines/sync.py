@@ -5,13 +5,14 @@ Tenants are read side by side and loaded one at a time; each, and each of its re
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from pipelines.chunks import Observer, Writer
 from pipelines.client import DefenderClient, Patience
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
+from pipelines.database_errors import as_warehouse_error
 from pipelines.errors import (
     DefenderSyncError,
     ExitCode,
@@ -153,9 +155,22 @@ def _run_all(
     with (
         data_dir.locked(),
         simulated_tenants(settings) as reachable,
+        _telling_of(data_dir.warehouse),
         opened(data_dir, clock.now()) as warehouse,
     ):
         return _Run(reachable, data_dir, warehouse, clock, observer, command, make_job).run()
+
+
+@contextmanager
+def _telling_of(warehouse: Path) -> Iterator[None]:
+    """Turn what the database or the disk raises into an error that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        known = as_warehouse_error(error, warehouse)
+        if known is None:
+            raise
+        raise known from error
 
 
 class _Run:
@@ -297,14 +312,15 @@ class _Run:
             client.close()
             quota.close()
 
-    def _note_failure(self, outcome: Outcome, error: Exception) -> None:
+    def _note_failure(self, outcome: Outcome, failure: Exception) -> None:
+        error = as_warehouse_error(failure, self._data_dir.warehouse) or failure
         if isinstance(error, NotOfferedError):
             outcome.run.status = "unavailable"
         else:
             outcome.run.status = "partial" if isinstance(error, PartialError) else "failed"
         outcome.error = error
         outcome.run.error = describe(error)
-        logger.debug("tenant %s, %s failed", outcome.run.tenant, outcome.run.resource, exc_info=error)
+        logger.debug("tenant %s, %s failed", outcome.run.tenant, outcome.run.resource, exc_info=failure)
 
     # --- afterwards ---
 

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines import sql_files
+from pipelines.database_errors import as_warehouse_error
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES, BadRecord, Resource
 from pipelines.refresh import OpenRow
@@ -549,18 +550,17 @@ def rewrite(path: Path) -> None:
 def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.IOException as error:
-        raise _open_error(path, str(error)) from error
-    except duckdb.Error as error:
-        raise WarehouseError(f"{path} cannot be opened: {_first_line(error)}") from error
+    except (duckdb.Error, OSError) as error:
+        raise _open_error(path, error) from error
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
     connection.execute("set autoinstall_known_extensions = false")
     return connection
 
 
-def _open_error(path: Path, text: str) -> WarehouseError:
-    if "lock" in text.lower():
+def _open_error(path: Path, error: Exception) -> WarehouseError:
+    text = str(error)
+    if "lock on file" in text:
         return WarehouseError(
             f"{path} is held open by another program, which blocks a sync: close it, "
             "and let dashboards read data/published instead"
@@ -569,8 +569,4 @@ def _open_error(path: Path, text: str) -> WarehouseError:
         return WarehouseError(
             f"{path} is no DuckDB database: move it away or restore a backup, then sync again"
         )
-    return WarehouseError(f"{path} cannot be opened: {text.splitlines()[0]}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return as_warehouse_error(error, path) or WarehouseError(f"{path} cannot be opened")
