@@ -35,22 +35,28 @@ STREAMLIT_OPTIONS: dict[str, str | tuple[str, ...]] = {
 
 
 def main() -> None:
-    """Replace this process by Streamlit's."""
+    """Run Streamlit in this process."""
     arguments = _arguments()
     published = arguments.published or _configured()
-    environment = {
-        **os.environ,
-        "DASHBOARD_PUBLISHED": str(published.absolute()),
-        "DASHBOARD_LATE_MINUTES": str(arguments.late_minutes),
-    }
+    os.environ["DASHBOARD_PUBLISHED"] = str(published.absolute())
+    os.environ["DASHBOARD_LATE_MINUTES"] = str(arguments.late_minutes)
     options = [
         part
         for name, given in STREAMLIT_OPTIONS.items()
         for value in ((given,) if isinstance(given, str) else given)
         for part in (f"--{name}", value)
     ]
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(arguments.port)]
-    os.execve(sys.executable, [*command, *options], environment)  # noqa: S606  our own interpreter
+    _run_streamlit(["run", str(APP), "--server.port", str(arguments.port), *options])
+
+
+def _run_streamlit(command: list[str]) -> None:
+    from streamlit import net_util
+    from streamlit.web import cli
+
+    # A WebSocket from another site's page makes Streamlit ask the internet for this machine's address, to
+    # compare the two. Here nothing but loopback may connect, so there is nothing to ask.
+    net_util.get_external_ip = net_util.get_internal_ip = lambda: None
+    cli.main(command, prog_name="streamlit")
 
 
 def _arguments() -> argparse.Namespace:

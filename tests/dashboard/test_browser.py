@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from browser import ROOT, find_browser, serve, started, tab_of
@@ -145,6 +147,26 @@ def test_a_panel_shows_its_sql(tab):
     expect(tab.page.get_by_test_id("stCode")).to_contain_text(
         "list_contains(['contoso_emea']::varchar[], tenant)"
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "answer"),
+    [
+        ("127.0.0.1", "http://127.0.0.1", "101"),
+        ("attacker.contoso.com", "http://attacker.contoso.com", "403"),
+        ("127.0.0.1", "http://attacker.contoso.com", "403"),
+    ],
+)
+def test_a_page_of_another_site_gets_nothing_and_makes_the_dashboard_ask_nobody(server, host, origin, answer):
+    port = urlsplit(server.url).port
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {origin}:{port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert f"HTTP/1.1 {answer}".encode() in connection.recv(200)
+    assert server.foreign == []
 
 
 def test_a_new_snapshot_shows_by_itself(browser, open_stage, world, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,14 +90,20 @@ def test_a_value_in_shown_sql_is_that_value(value):
     )
 
 
-def test_streamlit_is_started_on_loopback_without_telemetry(monkeypatch, tmp_path):
-    started = {}
-    monkeypatch.setattr(
-        start.os, "execve", lambda program, command, env: started.update(command=command, env=env)
-    )
+@pytest.fixture
+def started(monkeypatch):
+    """What Streamlit would be started with."""
+    commands = []
+    monkeypatch.setattr(start, "_run_streamlit", commands.extend)
+    for name in ("DASHBOARD_PUBLISHED", "DASHBOARD_LATE_MINUTES"):
+        monkeypatch.setenv(name, "")
+    return commands
+
+
+def test_streamlit_is_started_on_loopback_without_telemetry(started, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["dashboard", "--published", str(tmp_path), "--port", "8600"])
     start.main()
-    command = " ".join(started["command"])
+    command = " ".join(started)
     for option in (
         "--server.address 127.0.0.1",
         "--server.port 8600",
@@ -106,16 +113,14 @@ def test_streamlit_is_started_on_loopback_without_telemetry(monkeypatch, tmp_pat
         "--client.disableDataExport true",
     ):
         assert option in command
-    assert started["env"]["DASHBOARD_PUBLISHED"] == str(tmp_path)
+    assert os.environ["DASHBOARD_PUBLISHED"] == str(tmp_path)
 
 
-def test_the_configuration_tells_where_the_snapshot_is(monkeypatch, tmp_path):
-    started = {}
-    monkeypatch.setattr(start.os, "execve", lambda program, command, env: started.update(env=env))
+def test_the_configuration_tells_where_the_snapshot_is(started, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["dashboard"])
     monkeypatch.setenv("SYNC__DATA_DIR", str(tmp_path))
     start.main()
-    assert started["env"]["DASHBOARD_PUBLISHED"] == str(tmp_path / "demo" / "published")
+    assert os.environ["DASHBOARD_PUBLISHED"] == str(tmp_path / "demo" / "published")
 
 
 def test_the_dashboard_shares_nothing_with_the_program_but_where_its_folder_is():
