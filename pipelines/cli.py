@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,10 +49,18 @@ TenantOption = Annotated[
 ]
 
 
+class LogFormat(StrEnum):
+    """What a log is for: people, or programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Options:
     """What holds for every command."""
 
     debug = False
+    logs_json = False
 
 
 class PlainFormatter(logging.Formatter):
@@ -73,11 +82,15 @@ def common(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the trace of an error, and debug logs.")
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option("--log-format", help="How runs and errors are logged: one JSON object a line."),
+    ] = LogFormat.TEXT,
 ) -> None:
     """Options of every command."""
-    Options.debug = debug
+    Options.debug, Options.logs_json = debug, log_format is LogFormat.JSON
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PlainFormatter("%(message)s"))
+    handler.setFormatter(_log_formatter())
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], force=True)
     for noisy in ("urllib3", "msal", "filelock", "dlt"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -343,7 +356,19 @@ def _leave_at_once(error: StoppedError) -> None:
     os._exit(error.exit_code)
 
 
+def _log_formatter() -> logging.Formatter:
+    if not Options.logs_json:
+        return PlainFormatter("%(message)s")
+    from pipelines.json_log import JsonFormatter
+
+    return JsonFormatter()
+
+
 def _progress(clock: Clock) -> Any:
+    if Options.logs_json:
+        from pipelines.json_log import JsonProgress
+
+        return JsonProgress(clock)
     from rich.console import Console
 
     from pipelines.progress import LiveProgress, LogProgress
@@ -353,11 +378,16 @@ def _progress(clock: Clock) -> Any:
 
 
 def _complain(text: str) -> None:
+    if Options.logs_json:
+        logger.error(text)
+        return
     typer.echo("defender-sync: " + _plain_lines(text).replace("\n", "\n  "), err=True)
 
 
 def _show_trace(error: BaseException) -> None:
-    if Options.debug:
+    if Options.debug and Options.logs_json:
+        logger.debug("trace", exc_info=error)
+    elif Options.debug:
         typer.echo(_plain_lines("".join(traceback.format_exception(error))), err=True)
 
 
