@@ -21,7 +21,7 @@ from simulator import ScriptedWorld
 
 settings.register_profile(
     "fast",
-    max_examples=5,
+    max_examples=4,
     derandomize=True,
     database=None,
     deadline=None,

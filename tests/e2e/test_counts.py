@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
 from support.records import NOW, action, ago, iso
 
-from simulator import Limits, ScriptedWorld, World
+from simulator import MACHINE_ACTIONS, Limits, ScriptedWorld
+from simulator.rows import Row, Snapshot
+from simulator.times import to_ticks
 
 PAGE = 10_000
 
 
+class LargeWorld:
+    """So many finished actions, evenly over 179 days, made in a second; and no investigations."""
+
+    def __init__(self, rows: int) -> None:
+        step = timedelta(days=179) / rows
+        before, after = json.dumps(action("%d", NOW)).split('"%d"')
+        self._rows = [self._row(number, NOW - step * number, before, after) for number in range(1, rows + 1)]
+
+    def _row(self, number: int, created: datetime, before: str, after: str) -> Row:
+        text = f'{before}"a{number}"{after}'.replace(iso(NOW), iso(created))
+        row = Row(f"a{number}", to_ticks(created), to_ticks(created), self, 0)
+        row._raw = text.encode()
+        return row
+
+    def render(self, ticks: int) -> dict[str, Any]:
+        raise NotImplementedError("its rows are written out already")
+
+    def snapshot(self, resource: str, now: datetime) -> Snapshot:
+        rows = self._rows if resource == MACHINE_ACTIONS else []
+        return Snapshot(resource, rows, to_ticks(now), to_ticks(now) + 1)
+
+
 def test_a_first_sync_of_100_000_actions_takes_hardly_more_calls_than_the_pages_that_hold_them(open_stage):
-    stage = open_stage(World(seed=1, rows=100_000), limits=Limits())
-    done = stage.sync().assert_ok()
-    rows = len(stage.world.snapshot("machineactions", stage.clock()).rows)
-    assert done.run().rows_new == rows > 95_000
-    pages = -(-rows // PAGE)
+    stage = open_stage(LargeWorld(100_000), limits=Limits())
+    done = stage.sync(resources=("machine_actions",)).assert_ok()
+    assert done.run().rows_new == 100_000
+    pages = 100_000 // PAGE
     assert len(done.calls("machine_actions")) <= 1.2 * pages + 20
     assert all(call.status == 200 for call in done.calls("machine_actions"))
 
@@ -48,7 +75,7 @@ def test_the_calls_of_a_small_quota_are_waited_for_and_never_exceeded(open_stage
     assert len(done.calls("machine_actions")) > 10
     assert all(call.status == 200 for call in done.calls("machine_actions")), "not one 429"
     assert done.run().waited_seconds > 60
-    stage.assert_inside_quota(per_minute=5)
+    stage.assert_inside_quota()
 
 
 def test_a_quiet_tenants_long_history_costs_few_calls(open_stage):

@@ -49,6 +49,21 @@ def test_rows_that_move_to_the_front_between_two_pages_are_all_loaded(open_stage
     stage.assert_in_step()
 
 
+def test_a_row_that_changes_after_it_was_read_is_kept_as_it_was_read_last(open_stage):
+    world = history()
+    stage = open_stage(world, page_size=PAGE, scrub_calls=0)
+
+    def change() -> None:
+        world.change(f"a{ROWS - 1}", requestorComment="as it is now")
+        world.change("a0", lastUpdateDateTimeUtc=iso(stage.clock()))
+
+    rule = between_pages(stage, change, times=1)
+    stage.sync().assert_ok()
+    assert rule.fired == 1
+    assert stage.loaded("machine_actions")[f"a{ROWS - 1}"]["requestor_comment"] == "as it is now"
+    stage.assert_in_step(again=False)
+
+
 def test_rows_in_another_order_at_each_request_are_all_loaded(open_stage):
     stage = open_stage(history(), page_size=PAGE, scrub_calls=0)
     rule = stage.sim.faults.add(Shuffle(seed=1), times=None)
@@ -183,7 +198,9 @@ def test_a_second_that_cannot_be_proven_ends_in_part_and_holds_the_watermark_bac
     moment = ago(days=20)
     crowd = [action(f"c{n:02}", moment) for n in range(20)]
     stage = open_stage(
-        ScriptedWorld([*crowd, action("before", ago(days=30)), action("after", ago(days=5))]), page_size=4
+        ScriptedWorld([*crowd, action("before", ago(days=30)), action("after", ago(days=5))]),
+        page_size=4,
+        max_concurrent_requests=1,
     )
     rule = stage.sim.faults.add(Shuffle(seed=1), times=None)
     done = stage.sync()

@@ -23,21 +23,23 @@ def test_a_first_sync_loads_all_that_the_api_shows(open_stage):
     done = stage.sync().assert_ok()
     assert done.run("machine_actions").rows_new == len(stage.truth("machine_actions")) > 250
     assert done.run("investigations").rows_new == len(stage.truth("investigations")) > 20
+    stage.publishes = False
     stage.assert_in_step()
 
 
 def test_syncs_of_a_lively_world_keep_every_row_as_it_is_now(open_stage):
-    stage = open_stage(World(seed=3, rows=400), page_size=40)
-    for minutes in (0, 1, 20, 60 * 5, 60 * 24 * 4):
+    stage = open_stage(World(seed=3, rows=300), page_size=40)
+    for minutes in (0, 20, 60 * 24 * 4):
         stage.clock.advance(minutes=minutes)
         stage.sync().assert_ok()
         stage.assert_in_step(again=False)
     assert stage.gone("machine_actions") == set()
 
 
-def test_a_second_sync_changes_only_the_rows_whose_status_moved(stage, world):
+def test_a_second_sync_changes_only_the_rows_whose_status_moved(open_stage, world):
     for number in range(10):
         world.put_action(action(f"a{number}", ago(days=number + 1), status="Pending"))
+    stage = open_stage(world, scrub_calls=0)
     stage.sync().assert_ok()
     read_first = {
         row["id"]: row["_"]
@@ -71,7 +73,7 @@ def test_a_sync_with_nothing_new_makes_at_most_two_calls_a_resource_beside_refre
 
 
 def test_a_second_sync_of_a_lively_world_takes_a_handful_of_calls(open_stage):
-    stage = open_stage(World(seed=5, rows=2000))
+    stage = open_stage(World(seed=5, rows=800))
     stage.sync().assert_ok()
     stage.clock.advance(minutes=15)
     done = stage.sync().assert_ok()
@@ -196,7 +198,9 @@ def test_every_published_sample_loads_whole(open_stage, sample):
     stage.assert_in_step()
 
 
-def test_both_names_of_the_last_update_fill_one_column(stage, world):
+@pytest.mark.parametrize("beside", [{}, {"newField": 1}], ids=["plain records", "an unknown field"])
+def test_both_names_of_the_last_update_fill_one_column(stage, world, beside):
+    world.put_action(action("beside", ago(hours=2), **beside))
     older = action("older", ago(hours=2))
     older["lastUpdateTimeUtc"] = older.pop("lastUpdateDateTimeUtc")
     both = action("both", ago(hours=2), lastUpdateTimeUtc=None)
@@ -280,8 +284,9 @@ def test_a_status_that_goes_and_comes_back_makes_three_versions(stage, world):
     stage.assert_in_step()
 
 
-def test_an_investigation_that_goes_on_for_a_week_is_followed_to_its_end(stage, world):
+def test_an_investigation_that_goes_on_for_a_week_is_followed_to_its_end(open_stage, world):
     world.put_investigation(investigation("1", ago(days=1), state="Running"))
+    stage = open_stage(world, scrub_calls=0)
     stage.sync().assert_ok()
     for state in ("Running, PendingApproval", "SuccessfullyRemediated"):
         stage.clock.advance(days=3)
