@@ -49,7 +49,7 @@ def _draw_frame(snapshot: Snapshot, has_period: bool) -> bool:
     if not known:
         st.html(markup.notice("The warehouse is empty: no sync has run to its end yet. Run: make sync"))
         return False
-    strip, controls = st.columns([3, 2], vertical_alignment="bottom")
+    strip, controls = st.columns([2, 1], vertical_alignment="bottom")
     with controls, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="bottom"):
         scope = frame.filters(snapshot, known, has_period)
     now = datetime.now(UTC)

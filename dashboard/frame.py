@@ -134,12 +134,12 @@ def filters(snapshot: Snapshot, known: tuple[str, ...], has_period: bool) -> Sco
         placeholder="All tenants",
         label_visibility="collapsed",
         bind="query-params",
-        width=260,
+        width=240,
     )
     period = st.selectbox(
         "Period", list(PERIODS), index=list(PERIODS).index(DEFAULT_PERIOD),
         disabled=not has_period, key="period", label_visibility="collapsed",
-        bind="query-params", width=170,
+        bind="query-params", width=160,
     )  # fmt: skip
     tenants = tuple(chosen) or known
     as_of = max(

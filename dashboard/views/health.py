@@ -40,6 +40,7 @@ panels.table(
         markup.count("new", "rows_new"),
         markup.count("changed", "rows_changed"),
         markup.count("quarantined", "rows_quarantined"),
+        markup.count("checks failed", "checks_failed"),
         markup.wide("error", "error"),
     ],
     "No sync ran in this period.",

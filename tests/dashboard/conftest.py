@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hostile import hostile_world
+from streamlit.testing.v1 import app_test
 from support.stage import Stage, Stages
 from support.warehouse import Reading
 
@@ -33,6 +34,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def snapshot(played: Stage) -> Path:
     """The published folder of `played`."""
     return played.data_dir / "published"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tidy() -> Iterator[None]:
+    """Remove the folder that AppTest makes when it is imported, which it leaves to the end of Python."""
+    yield
+    app_test.TMP_DIR.cleanup()
 
 
 @pytest.fixture
