@@ -92,7 +92,7 @@ def common(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_log_formatter())
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler], force=True)
-    for noisy in ("urllib3", "msal", "filelock", "dlt"):
+    for noisy in ("urllib3", "msal", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
