@@ -23,8 +23,10 @@ from pipelines.errors import ConfigurationError, DefenderSyncError, ExitCode, St
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipelines.erasure import Erasure
     from pipelines.settings import Settings
     from pipelines.sync import RunObserver, RunResult
+    from pipelines.warehouse import Warehouse
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,9 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 class Options:
@@ -234,6 +239,61 @@ def publish() -> None:
 
 
 @app.command()
+def purge(
+    before: Annotated[
+        str, typer.Option("--before", metavar="T", help="A date or time: 2026-05-01 or 2026-05-01T12:00Z.")
+    ],
+    tenant: TenantOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Erase for good what was created, or started, before T.
+
+    Rows, their versions and quarantined records, in the warehouse and in what is published, older snapshots and
+    copies included. No sync, backfill or reconcile brings them back. Of every tenant in the warehouse, unless some
+    are named. Backups are yours to remove.
+    """
+    from pipelines.erasure import Purge
+
+    moment = _moment("--before", before)
+    if moment > Clock().now():
+        raise ConfigurationError(f"--before {before} lies in the future")
+    _erase(
+        f"created before {moment:%Y-%m-%d %H:%M:%SZ} will be erased for good",
+        tenant,
+        yes,
+        lambda warehouse, name: Purge(warehouse, name, moment),
+    )
+
+
+@app.command()
+def forget(
+    requestor: Annotated[
+        str, typer.Option("--requestor", metavar="NAME", help="Who: the name as a requestor, in any case.")
+    ],
+    tenant: TenantOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Forget a person: the rows stay, the name and what the person wrote go.
+
+    Where NAME requested or cancelled, the name becomes 'forgotten' and the comment empty; their address within other
+    texts becomes 'forgotten' too. So in rows, versions and quarantined records, in the warehouse and in what is
+    published, older snapshots and copies included, and in whatever the API shows later. All who are forgotten share
+    that one word. A guest's address counts as the name. Of every tenant in the warehouse, unless some are named.
+    It cannot be undone. Backups are yours to remove.
+    """
+    from pipelines.erasure import Forget
+
+    if not requestor.strip():
+        raise ConfigurationError("--requestor is empty: name somebody")
+    _erase(
+        "will lose that person's name and comments for good",
+        tenant,
+        yes,
+        lambda warehouse, name: Forget(warehouse, name, requestor),
+    )
+
+
+@app.command()
 def simulate(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 takes a free one.")
@@ -288,6 +348,30 @@ def _run(settings: "Settings", command: "Callable[[Clock, RunObserver], RunResul
         if outcome.error is not None:
             _show_trace(outcome.error)
     raise typer.Exit(result.exit_code)
+
+
+def _erase(
+    what: str, tenant: list[str] | None, yes: bool, look_for: "Callable[[Warehouse, str], Erasure]"
+) -> None:
+    """Show what was found, ask, and erase it."""
+    from pipelines.erasure import Found, erase
+
+    settings = _settings(tenant)
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigurationError("there is nobody to ask here: add --yes if you mean it")
+
+    def confirm(found: Found) -> bool:
+        for name, counts in found.items():
+            listed = ", ".join(f"{rows:,} of {table}" for table, rows in counts.items() if rows)
+            typer.echo(_plain_lines(f"{name}: {listed or 'nothing'}"))
+        rows = sum(sum(counts.values()) for counts in found.values())
+        return yes or typer.confirm(f"{rows:,} rows {what}. Go on?", err=True)
+
+    snapshot = erase(settings, Clock(), tenant, look_for, confirm)
+    if snapshot is None:
+        _complain("nothing was changed")
+        raise typer.Abort
+    typer.echo(f"done; published {snapshot}")
 
 
 def _sign_in_people(settings: "Settings", clock: Clock) -> None:

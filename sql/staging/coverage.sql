@@ -1,6 +1,6 @@
 -- One row per tenant: since when its machine actions are covered.
 -- A sync reads forward without gaps from where its first window began; a backfill of an older range may leave
--- a gap behind it, so it does not count. A run that read nothing proves nothing.
+-- a gap behind it, so it does not count. A run that read nothing proves nothing. What was purged is not covered.
 create or replace view staging.coverage as
 with windows as (
     select
@@ -26,13 +26,25 @@ tenants as (
     select tenant from windows
     union
     select tenant from oldest
+),
+
+read_since as (
+    select
+        tenants.tenant,
+        coalesce(windows.window_start, oldest.created_at) as read_since
+    from tenants
+    left join windows
+        on tenants.tenant = windows.tenant
+    left join oldest
+        on tenants.tenant = oldest.tenant
 )
 
 select
-    tenants.tenant,
-    coalesce(windows.window_start, oldest.created_at) as known_since
-from tenants
-left join windows
-    on tenants.tenant = windows.tenant
-left join oldest
-    on tenants.tenant = oldest.tenant;
+    read_since.tenant,
+    case
+        when purges.purged_before > read_since.read_since then purges.purged_before
+        else read_since.read_since
+    end as known_since
+from read_since
+left join defender.purges as purges
+    on read_since.tenant = purges.tenant;

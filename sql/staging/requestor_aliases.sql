@@ -15,5 +15,7 @@ from
         ('attackdisruption', 'attack disruption', 'automation'),
         ('attack disruption', 'attack disruption', 'automation'),
         ('automatic attack disruption', 'attack disruption', 'automation'),
-        ('system', 'system', 'automation')
+        ('system', 'system', 'automation'),
+        -- What `defender-sync forget` leaves of a person.
+        ('forgotten', 'forgotten', 'person')
     ) as listed (requestor_key, requested_by, requested_by_kind);

@@ -96,6 +96,11 @@ TABLES = {
         "checks_failed": "bigint",
         "error": "varchar",
     },
+    "purges": {
+        "tenant": "varchar",
+        "purged_before": "timestamptz",
+        "purged_at": "timestamptz",
+    },
 }
 
 

@@ -68,9 +68,10 @@ class Program:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def in_terminal(self, *args: str, timeout: float = 60) -> Ended:
-        """The same with a terminal of its own, where output and errors come together."""
+    def in_terminal(self, *args: str, typed: str = "", timeout: float = 60) -> Ended:
+        """The same with a terminal of its own, where output and errors come together, and `typed` is typed."""
         keyboard, screen = pty.openpty()
+        os.write(keyboard, typed.encode())
         process = subprocess.Popen(
             [*COMMAND, *args],
             cwd=self.folder,
