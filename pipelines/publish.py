@@ -18,6 +18,7 @@ from pipelines import sql_files
 from pipelines.data_dir import DataDir
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES
+from pipelines.renewal import renew
 from pipelines.warehouse import SCHEMA, Warehouse
 
 DATABASE = "defender.duckdb"
@@ -70,8 +71,9 @@ def publish(
     """
     try:
         place = _Place(data_dir.snapshots, data_dir.published)
+        former = data_dir.published.resolve() if keeps_before else None
         target = _publish_at(
-            place, data_dir, now, keeps_before, lambda folder: _write_database(warehouse, folder, WAREHOUSE)
+            place, data_dir, now, keeps_before, lambda folder: _write_common(warehouse, former, folder)
         )
         tenants = _tenants(warehouse) if by_tenant else []
         _remove_tenants(data_dir, kept=tenants)
@@ -157,6 +159,12 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
         number += 1
         target = snapshots / f"{name}-{number}"
     return target
+
+
+def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> None:
+    """All tenants' snapshot: from the one before where nothing is new, which is much quicker."""
+    if former is None or not renew(warehouse, former, folder, DATABASE, STORAGE_VERSION):
+        _write_database(warehouse, folder, WAREHOUSE)
 
 
 def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:

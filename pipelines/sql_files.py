@@ -47,12 +47,15 @@ def view_statements() -> list[str]:
         for layer in VIEW_LAYERS
         for path in (SQL_DIR / layer).glob("*.sql")
     }
+    # Lists in order, not sets: the statements are to come out the same in every process.
     graph = {
-        name: {
-            (match[1], match[2])
-            for match in REFERENCE.finditer(text)
-            if (match[1], match[2]) in files and (match[1], match[2]) != name
-        }
+        name: sorted(
+            {
+                (match[1], match[2])
+                for match in REFERENCE.finditer(text)
+                if (match[1], match[2]) in files and (match[1], match[2]) != name
+            }
+        )
         for name, text in sorted(files.items())
     }
     return [files[name] for name in TopologicalSorter(graph).static_order()]
@@ -66,6 +69,11 @@ def views_hash() -> str:
 def mart_names() -> list[str]:
     """The marts, by name."""
     return sorted(path.stem for path in (SQL_DIR / "marts").glob("*.sql"))
+
+
+def renewals() -> dict[str, str]:
+    """By mart, the statements that move a published one to a later `as_of` when nothing else is new."""
+    return {path.stem: path.read_text() for path in sorted((SQL_DIR / "renewal").glob("*.sql"))}
 
 
 def checks() -> list[Check]:

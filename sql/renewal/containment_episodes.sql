@@ -1,0 +1,11 @@
+-- A later `as_of`, all else being as it was.
+update snapshot.marts.containment_episodes
+set
+    as_of = as_of.as_of,
+    seconds_contained = case
+        when containment_episodes.outcome = 'contained'
+            then epoch(as_of.as_of) - epoch(containment_episodes.contained_at)
+        else containment_episodes.seconds_contained
+    end
+from staging.as_of as as_of
+where containment_episodes.tenant = as_of.tenant;

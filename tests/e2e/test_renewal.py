@@ -1,0 +1,86 @@
+"""A snapshot made from the one before, after a sync that found nothing new, tells what a new one would."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import duckdb
+import pytest
+from support.records import action, ago, investigation
+from support.stage import Stages
+
+from pipelines import sql_files
+from simulator import ScriptedWorld
+
+
+@pytest.fixture
+def stage(open_stage):
+    world = ScriptedWorld(
+        [
+            action("held", ago(days=3), type="Isolate", scope="Full"),
+            action("late", ago(minutes=5), type="Isolate", scope="Full", status="Pending"),
+            action("scan", ago(days=2), type="RunAntiVirusScan", status="Failed"),
+        ],
+        [investigation("1", ago(days=3)), investigation("2", ago(hours=4), state="Running")],
+    )
+    stage = open_stage(world, publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=1)
+    return stage
+
+
+def linked_files(stage) -> set[str]:
+    """The files that the last two snapshots share: proof that one was made from the other."""
+    folder = (stage.data_dir / "published").resolve() / "parquet"
+    return {path.stem for path in folder.iterdir() if path.stat().st_nlink > 1}
+
+
+def assert_published_equals_warehouse(stage) -> None:
+    database = stage.data_dir / "published" / "defender.duckdb"
+    with duckdb.connect(str(stage.data_dir / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute(f"attach '{database}' as published (read_only)")
+        for mart in sql_files.mart_names():
+            for one, other in (("published.marts", "marts"), ("marts", "published.marts")):
+                rows = connection.execute(f"from {one}.{mart} except all from {other}.{mart}").fetchall()
+                assert rows == [], f"{one}.{mart} has rows that {other}.{mart} has not"
+            file = stage.data_dir / "published" / "parquet" / f"{mart}.parquet"
+            rows = connection.execute(f"from marts.{mart} except all from '{file}'").fetchall()
+            assert rows == [], f"the file of {mart} is not what the mart is"
+
+
+def test_ages_move_on_when_nothing_else_is_new(stage):
+    before = stage.published().table("marts.machine_actions")
+    stage.clock.advance(hours=3)
+    stage.sync().assert_ok()
+    assert "machine_timeline" in linked_files(stage)
+    assert_published_equals_warehouse(stage)
+    after = stage.published().table("marts.machine_actions")
+    assert {row["age_seconds"] for row in after}.isdisjoint({row["age_seconds"] for row in before})
+    assert [row["is_overdue"] for row in after if row["machine_action_id"] == "late"] == [True]
+
+
+def test_a_second_renewal_goes_on_from_the_first(stage):
+    for _ in range(3):
+        stage.clock.advance(days=1)
+        stage.sync().assert_ok()
+    assert "machine_timeline" in linked_files(stage)
+    assert_published_equals_warehouse(stage)
+
+
+def test_one_changed_row_makes_the_snapshot_anew(stage):
+    stage.world.change("late", status="Succeeded")
+    stage.clock.advance(hours=3)
+    stage.sync().assert_ok()
+    assert linked_files(stage) == set()
+    assert_published_equals_warehouse(stage)
+
+
+def test_a_snapshot_newer_than_a_restored_database_is_not_taken_up(stage):
+    database = stage.data_dir / "warehouse.duckdb"
+    older = database.read_bytes()
+    stage.world.put_action(action("new", stage.sim.now() - timedelta(minutes=1)))
+    stage.sync().assert_ok()
+    database.write_bytes(older)
+    stage.clock.advance(minutes=1)
+    stage.sync().assert_ok()
+    assert_published_equals_warehouse(stage)
