@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from pipelines.warehouse import Warehouse
 
 logger = logging.getLogger(__name__)
+
+# A run that is asked to stop gets this long to log it; then the program ends.
+STOP_SECONDS = 3.5
 
 app = typer.Typer(
     name="defender-sync",
@@ -340,7 +345,7 @@ def _run(settings: "Settings", command: "Callable[[Clock, RunObserver], RunResul
     clock = _stoppable_clock()
     _sign_in_people(settings, clock)
     with _progress(clock) as progress:
-        result = command(clock, progress)
+        result = _stoppable(lambda: command(clock, progress), clock)
     # A tenant's two resources often fail for one reason: it is told once.
     for line in dict.fromkeys(outcome.run.error for outcome in result.outcomes if outcome.run.error):
         _complain(line)
@@ -394,6 +399,21 @@ def _sign_in_people(settings: "Settings", clock: Clock) -> None:
             raise
         except DefenderSyncError as error:
             _complain(str(error))
+
+
+def _stoppable(job: "Callable[[], RunResult]", clock: Clock) -> "RunResult":
+    """The job's result. It runs in a thread of its own, as a signal finds the main thread only between two
+    lines of Python, and one statement of the database may take minutes.
+
+    Raises StoppedError STOP_SECONDS after a signal at the latest.
+    """
+    future = ThreadPoolExecutor(1, thread_name_prefix="run").submit(job)
+    while not clock.stopping.is_set():
+        if wait_for([future], timeout=0.2).done:
+            return future.result()
+    if not wait_for([future], timeout=STOP_SECONDS).done:
+        raise StoppedError
+    return future.result()
 
 
 def _moment(option: str, text: str) -> datetime:

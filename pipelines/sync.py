@@ -8,15 +8,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import Protocol
-
-from duckdb import ConnectionException
 
 from pipelines import status
 from pipelines.auth import TokenProvider, token_provider
@@ -244,7 +241,6 @@ class _Run:
         """Log the run as stopped, and leave; a load that is under way is rolled back by the database."""
         pool.shutdown(wait=False, cancel_futures=True)
         self._writer.close(wait=False)
-        Thread(target=_interrupt_until_closed, args=(self._warehouse,), daemon=True).start()
         wait_for(futures, timeout=STOP_GRACE_SECONDS)
         for outcome in self._result.outcomes:
             if outcome.run.finished_at is None:
@@ -335,15 +331,6 @@ class _Run:
             outcome.run.checks_failed = failed.get((outcome.run.tenant, outcome.run.resource), 0)
             if outcome.run.checks_failed:
                 self._warehouse.save_run(outcome.run)
-
-
-def _interrupt_until_closed(warehouse: Warehouse) -> None:
-    """Let no statement of a load last: a merge may take minutes, and closing the database waits for its end."""
-    pause = Event()
-    with suppress(ConnectionException):
-        while True:
-            warehouse.connection.interrupt()
-            pause.wait(0.05)
 
 
 def describe(error: BaseException) -> str:
