@@ -7,7 +7,6 @@ from datetime import timedelta
 import duckdb
 import pytest
 from support.records import action, ago, investigation
-from support.stage import Stages
 
 from pipelines import sql_files
 from simulator import ScriptedWorld
