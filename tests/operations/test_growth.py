@@ -1,0 +1,80 @@
+"""Growth is bounded: many syncs leave no more behind than their rows, and what is meant to be kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from support.records import action, investigation
+
+from pipelines.clock import Clock
+from simulator import ScriptedWorld
+
+SYNCS = 6
+# A database file grows in blocks, a few of which may be free.
+SLACK_BYTES = 2 * 1024 * 1024
+
+
+@pytest.fixture
+def busy(open_stage):
+    """A stage that keeps its run log for a day; each sync finds the bad record as before."""
+    now = Clock().now().replace(microsecond=0)
+    world = ScriptedWorld(
+        [
+            action("a", now - timedelta(hours=3), status="Pending"),
+            {**action("bad", now - timedelta(hours=3)), "errorHResult": "none"},
+        ],
+        [investigation("1", now - timedelta(hours=4), state="Running")],
+    )
+    return open_stage(world, start=now, publishes=True, run_log_days=1)
+
+
+def sync_often(stage, first):
+    """Six syncs in six days, before each a change and a new row."""
+    for number in range(first, first + SYNCS):
+        stage.world.put_action(action(f"new {number}", stage.clock() - timedelta(minutes=1)))
+        stage.world.change("a", status=("Pending", "InProgress")[number % 2], title=f"{number}")
+        stage.sync().assert_ok()
+        stage.clock.advance(hours=24)
+
+
+def table_rows(stage):
+    reading = stage.warehouse()
+    with reading.held():
+        names = reading.rows(
+            "select schema_name || '.' || table_name as name from duckdb_tables() order by 1"
+        )
+        return {row["name"]: reading.one(f"select count(*) from {row['name']}") for row in names}
+
+
+def files(stage):
+    """The size of each file, whatever its snapshot is called."""
+    sizes = {}
+    for path in sorted(stage.data_dir.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            parts = path.relative_to(stage.data_dir).parts
+            name = "/".join(("snapshots", "*", *parts[2:]) if parts[0] == "snapshots" else parts)
+            sizes.setdefault(name, []).append(path.stat().st_size)
+    return sizes
+
+
+def test_many_syncs_leave_no_more_behind_than_their_rows(busy):
+    sync_often(busy, 1)
+    rows, sizes = table_rows(busy), files(busy)
+    sync_often(busy, 1 + SYNCS)
+    later = table_rows(busy)
+    rows["defender.machine_actions"] += SYNCS
+    rows["defender.machine_action_versions"] += 2 * SYNCS
+    assert later == rows
+    assert rows["defender.quarantine"] == 1, "the same bad record stands once"
+    assert rows["defender.sync_runs"] <= 6, "those of a day, and the first"
+
+    sizes_later = files(busy)
+    assert set(sizes_later) == set(sizes), "files of a kind that was not there"
+    assert {name: len(each) for name, each in sizes_later.items()} == {
+        name: len(each) for name, each in sizes.items()
+    }, "more files"
+    total, total_later = (sum(map(sum, each.values())) for each in (sizes, sizes_later))
+    assert total_later <= total + SLACK_BYTES
+    assert not (busy.data_dir / "dlt").exists(), "dlt's working files"
+    assert len(list((busy.data_dir / "snapshots").iterdir())) == 2
