@@ -27,6 +27,7 @@ endef
 
 setup: ## Set up .venv for everything
 	$(call install,sync,simulator)
+	$(call install,dashboard,simulator$(comma)dashboard)
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
 
 # Make ends with 2 whatever its recipe ended with, so a schedule says which codes are no alarm: make sync PASS="4 6".
