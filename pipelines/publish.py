@@ -6,6 +6,7 @@ snapshot of its own beside the common one: the same tables, and nothing of anoth
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ STATE_TABLES = (
     "watermarks",
     "sync_runs",
 )
+# What many marts read and takes long to work out.
+SHARED_STAGING = ("machine_action_completions", "requestors")
 
 
 @dataclass(frozen=True)
@@ -177,10 +180,13 @@ def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None
                 f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
             )
         cursor.execute("create schema snapshot.marts")
-        for mart in sql_files.mart_names():
-            cursor.execute(
-                f"create table snapshot.marts.{mart} as from {source.marts}.{mart}{source.condition}"
-            )
+        if source == WAREHOUSE:
+            _write_marts(cursor)
+        else:
+            for mart in sql_files.mart_names():
+                cursor.execute(
+                    f"create table snapshot.marts.{mart} as from {source.marts}.{mart}{source.condition}"
+                )
         _copy_comments(cursor)
         cursor.execute("commit")
         for mart in sql_files.mart_names():
@@ -190,6 +196,18 @@ def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None
         cursor.execute("rollback") if _in_transaction(cursor) else None
         cursor.execute("detach snapshot")
         cursor.close()
+
+
+def _write_marts(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Every mart as a table, those that others read first: so each is worked out once."""
+    for name in SHARED_STAGING:
+        cursor.execute(f"create or replace temp table shared_{name} as from staging.{name}")
+    shared = re.compile(rf"\bstaging\.({'|'.join(SHARED_STAGING)})\b")
+    for mart, query in sql_files.mart_queries().items():
+        over_tables = re.sub(r"\bmarts\.", "snapshot.marts.", shared.sub(r"shared_\1", query))
+        cursor.execute(f"create table snapshot.marts.{mart} as {over_tables}")
+    for name in SHARED_STAGING:
+        cursor.execute(f"drop table shared_{name}")
 
 
 def _in_transaction(cursor: duckdb.DuckDBPyConnection) -> bool:

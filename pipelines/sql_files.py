@@ -13,6 +13,7 @@ from pathlib import Path
 SQL_DIR = Path(__file__).resolve().parent.parent / "sql"
 VIEW_LAYERS = ("staging", "marts")
 REFERENCE = re.compile(r"\b(staging|marts)\.([a-z_]+)\b")
+MART_QUERY = re.compile(r"^create or replace view marts\.(\w+) as\n(.*?);$", re.MULTILINE | re.DOTALL)
 SEVERITY = re.compile(r"^-- Severity: (\w+)", re.MULTILINE)
 
 
@@ -69,6 +70,12 @@ def views_hash() -> str:
 def mart_names() -> list[str]:
     """The marts, by name."""
     return sorted(path.stem for path in (SQL_DIR / "marts").glob("*.sql"))
+
+
+def mart_queries() -> dict[str, str]:
+    """The query of each mart, by its name, each after those that it reads."""
+    found = (MART_QUERY.search(statement) for statement in view_statements())
+    return {match[1]: match[2] for match in found if match}
 
 
 def renewals() -> dict[str, str]:
