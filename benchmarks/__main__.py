@@ -23,7 +23,7 @@ def main() -> None:
     """Measure, then report."""
     options = _options()
     started = time.monotonic()
-    bench = Bench(options.work, resume=options.resume)
+    bench = Bench(options.work, resume=options.resume, most_runs=options.runs)
     parts = options.parts or ["small", "middle", *(["large"] if options.full else [])]
     bench.imports(7)
     if "small" in parts:
@@ -62,6 +62,7 @@ def _options() -> argparse.Namespace:
         "--work", type=Path, default=ROOT / "data" / "bench", help="where rows and databases lie"
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run measured")
+    parser.add_argument("--runs", type=int, default=99, help="no more than so many runs of each")
     parser.add_argument("--parts", nargs="*", choices=("small", "middle", "large"), help="only these sizes")
     return parser.parse_args()
 

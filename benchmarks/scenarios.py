@@ -90,8 +90,9 @@ class Served:
 class Bench:
     """One run of the benchmark; everything that it writes lies in `work`."""
 
-    def __init__(self, work: Path, *, resume: bool) -> None:
+    def __init__(self, work: Path, *, resume: bool, most_runs: int = 99) -> None:
         self.work = work
+        self.most_runs = most_runs
         self.results: dict[str, Measured] = {}
         self._saved = work / "results.json"
         work.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ class Bench:
         """What starting Python with the libraries costs."""
         measured = Measured(IMPORTS, 0, f'python -c "{IMPORT_LINE}"')
         folder = self._fresh("imports")
-        for _ in range(runs):
+        for _ in range(min(runs, self.most_runs)):
             cost, _ = measure([PYTHON, "-c", IMPORT_LINE], folder, self._env())
             measured.costs.append(cost)
         self._keep(measured)
@@ -115,6 +116,7 @@ class Bench:
     def first_load(self, size: int, runs: dict[str, int]) -> None:
         """Everything, into nothing; the databases of ours and of the script are kept for what follows."""
         with self._serving(size) as served:
+            runs = {name: min(count, self.most_runs) for name, count in runs.items()}
             every = {name: Measured(FIRST_LOAD, size, name) for name in runs}
             for turn in range(max(runs.values())):
                 for name, measured in every.items():
@@ -154,7 +156,7 @@ class Bench:
         with self._serving(size) as served:
             measured = Measured(NOTHING_NEW, size, OURS)
             folder = self._copy(self._kept(OURS, size))
-            for _ in range(runs):
+            for _ in range(min(runs, self.most_runs)):
                 self._run(served, OURS, folder, measured)
             measured.truth = self._compare(size, folder / "data", "ours")
             measured.disk = disk_mb(folder / "data")
@@ -164,7 +166,7 @@ class Bench:
         """A sync when 1,000 open actions have ended."""
         with self._serving(size) as served:
             measured = Measured(CHANGED, size, OURS)
-            for _ in range(runs):
+            for _ in range(min(runs, self.most_runs)):
                 folder = self._copy(self._kept(OURS, size))
                 served.control(changed=True)
                 self._run(served, OURS, folder, measured, changed=True)
@@ -177,7 +179,7 @@ class Bench:
         with self._serving(size) as served:
             for name in (OURS, HANDWRITTEN):
                 measured = Measured(REREAD, size, name)
-                for _ in range(runs):
+                for _ in range(min(runs, self.most_runs)):
                     folder = self._copy(self._kept(name, size))
                     options = ("backfill", "--from", start, "--to", end) if name == OURS else (start, end)
                     self._run(served, name, folder, measured, options=options)
@@ -189,7 +191,7 @@ class Bench:
         with self._serving(size) as served:
             for name in (OURS, ONE_AT_A_TIME, HANDWRITTEN):
                 measured = Measured(LATENCY, size, name)
-                for _ in range(runs):
+                for _ in range(min(runs, self.most_runs)):
                     served.control(latency=LATENCY_SECONDS)
                     self._run(served, name, self._fresh("load"), measured, latency=LATENCY_SECONDS)
                 self._keep(measured)
