@@ -1,6 +1,6 @@
 -- One row per tenant: since when its machine actions are covered.
 -- A sync reads forward without gaps from where its first window began; a backfill of an older range may leave
--- a gap behind it, so it does not count. A run that read nothing proves nothing. What was purged is not covered.
+-- a gap behind it, so it does not count. A run that read nothing proves nothing. Nor does what was purged.
 create or replace view staging.coverage as
 with windows as (
     select
