@@ -6,6 +6,7 @@ signals only in the main thread, which must stay free to stop the run.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,14 +23,22 @@ class ChunkWriter:
         self._warehouse = warehouse
         self._loader = loader
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._last: Future[Any] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being stored."""
+        return self._last is not None and not self._last.done()
 
     def prepare(self, tenant: str) -> "Future[None]":
         """Make sure that all state tables exist."""
-        return self._thread.submit(self._loader.create_state_tables, tenant)
+        self._last = future = self._thread.submit(self._loader.create_state_tables, tenant)
+        return future
 
     def submit(self, chunk: Chunk) -> "Future[Changes]":
         """Store the chunk after those submitted before."""
-        return self._thread.submit(self._store, chunk)
+        self._last = future = self._thread.submit(self._store, chunk)
+        return future
 
     def close(self, *, wait: bool) -> None:
         """Take no more chunks."""

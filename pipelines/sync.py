@@ -247,6 +247,8 @@ class _Run:
                 outcome.run.finished_at = self._clock.now()
                 outcome.run.error = "stopped by a signal"
                 self._warehouse.save_run(outcome.run)
+        if self._writer.is_busy:
+            self._warehouse.leave_open()
         raise StoppedError
 
     def _sync_tenant(self, tenant: TenantSettings) -> None:

@@ -96,11 +96,19 @@ class Warehouse:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.connection = _connect(path, read_only)
+        self._is_left_open = False
         self._refuse_newer_version()
 
     def close(self) -> None:
         """Close the file, its write-ahead log folded in."""
-        self.connection.close()
+        if not self._is_left_open:
+            self.connection.close()
+
+    def leave_open(self) -> None:
+        """Let the end of the process close the file: closing waits for the statement under way, and meanwhile
+        holds up every thread of Python.
+        """
+        self._is_left_open = True
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of the calling thread's own."""
