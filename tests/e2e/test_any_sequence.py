@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, example, given, note, settings
 from hypothesis import strategies as st
 from support.records import action, ago, investigation, iso
 from support.stage import INVESTIGATIONS, MACHINE_ACTIONS, Stages
@@ -21,7 +21,7 @@ from simulator import ScriptedWorld
 
 settings.register_profile(
     "fast",
-    max_examples=4,
+    max_examples=3,
     derandomize=True,
     database=None,
     deadline=None,
@@ -164,7 +164,26 @@ class Play:
                 assert found == expected, f"{resource}: not every version that a sync could see"
 
 
+# What chance takes long to find: a status that comes back, rows that end, begin and vanish long after birth.
+TELLING = [
+    *[
+        ("born", 4, timedelta(minutes=1), "Pending"),
+        ("started", 2, timedelta(minutes=1), "Running"),
+        ("queued", 1),
+    ],
+    *[("sync",), ("move", timedelta(hours=30)), ("change", 0, 2, "InProgress"), ("follow", 0, 1, "Queued")],
+    *[
+        ("sync",),
+        ("move", timedelta(days=9)),
+        ("change", 0, 1, "Pending"),
+        ("begin", 0, timedelta(minutes=1)),
+    ],
+    *[("sync",), ("change", 1, 2, "Succeeded"), ("vanish", 0), ("follow", 0, 2, "Benign")],
+]
+
+
 @settings(PROFILE)
+@example(TELLING, 2)
 @given(st.lists(operations, min_size=8, max_size=24), st.integers(min_value=2, max_value=7))
 def test_after_any_sequence_the_warehouse_is_the_truth_with_every_version_that_could_be_seen(
     template, sequence, page_size
@@ -176,7 +195,7 @@ def test_after_any_sequence_the_warehouse_is_the_truth_with_every_version_that_c
         stages = Stages(Path(folder), stack, template)
         play = Play(
             stages(
-                world, page_size=page_size, scrub_calls=1, requests_per_minute=10**6, requests_per_hour=10**6
+                world, page_size=page_size, scrub_calls=0, requests_per_minute=10**6, requests_per_hour=10**6
             )
         )
         for operation in [*sequence, ("sync",), ("move", timedelta(minutes=1)), ("sync",)]:
