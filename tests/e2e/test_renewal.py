@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import duckdb
 import pytest
-from support.records import action, ago, investigation
+from support.records import NOW, action, ago, investigation
 
 from pipelines import sql_files
-from simulator import ScriptedWorld
+from simulator import ScriptedWorld, World
 
 
 @pytest.fixture
@@ -83,3 +83,16 @@ def test_a_snapshot_newer_than_a_restored_database_is_not_taken_up(stage):
     stage.clock.advance(minutes=1)
     stage.sync().assert_ok()
     assert_published_equals_warehouse(stage)
+
+
+def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage):
+    world = World(seed=11, rows=1_500)
+    still = ScriptedWorld(world.machine_actions(NOW), world.investigations(NOW))
+    stage = open_stage(still, publishes=True)
+    stage.sync().assert_ok()
+    # Over the limits at which something is overdue, stuck, over 7 days, or no longer of the last 7 days.
+    for hours in (0.3, 1, 3, 24, 73, 24 * 8):
+        stage.clock.advance(hours=hours)
+        stage.sync().assert_ok()
+        assert "machine_timeline" in linked_files(stage)
+        assert_published_equals_warehouse(stage)
