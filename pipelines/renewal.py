@@ -6,6 +6,7 @@ content of the tables, not by what runs are known to have done.
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipelines.warehouse import SCHEMA, Warehouse
 RUN_TABLES = ("quarantine", "watermarks", "sync_runs")
 # A renewed file keeps free blocks of what was renewed before; one that grew by more is written anew.
 MOST_GROWTH = 1.5
+MART = re.compile(r"\bmarts\.")
 
 
 def renew(warehouse: Warehouse, former: Path, folder: Path, database: str, storage_version: str) -> bool:
@@ -146,9 +148,12 @@ def _move(cursor: duckdb.DuckDBPyConnection) -> set[str]:
     renewals = sql_files.renewals()
     for mart in aged & renewals.keys():
         cursor.execute(renewals[mart])
-    for mart in aged - renewals.keys():
-        cursor.execute(f"delete from snapshot.marts.{mart}")
-        cursor.execute(f"insert into snapshot.marts.{mart} by name from marts.{mart}")
+    for mart, query in sql_files.mart_queries().items():
+        if mart in aged - renewals.keys():
+            # Over the tables of the other marts, which stand already as they are now.
+            over_tables = MART.sub("snapshot.marts.", query)
+            cursor.execute(f"delete from snapshot.marts.{mart}")
+            cursor.execute(f"insert into snapshot.marts.{mart} by name {over_tables}")
     cursor.execute("commit")
     for name in RESOURCES:
         cursor.execute(f"drop table touched_{name}")
