@@ -58,6 +58,7 @@ def test_what_is_copied_and_brought_back_is_in_step_after_the_next_sync(stage):
     move_on(stage)
     (stage.data_dir / "warehouse.duckdb.wal").write_bytes(b"of the newer database")
     run(stage, restore)
+    assert not (stage.data_dir / "warehouse.duckdb.wal").exists(), "it belongs to the newer database"
     assert stage.warehouse().table("machine_actions") == rows
     stage.clock.advance(hours=1)
     stage.sync().assert_ok()

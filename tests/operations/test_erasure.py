@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 from support.records import action, ago, investigation
-from support.stage import Events, unpublished
+from support.stage import Events, Stages, unpublished
 
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
@@ -33,6 +34,24 @@ TABLES = (
 def stage(open_stage, world):
     """A stage on which a sync plays; what is erased publishes by itself."""
     return open_stage(world)
+
+
+def synced_twice(folder, template, make_world, id, **change):
+    """A warehouse that saw a world before and after a row changed, the time, and the change."""
+    with ExitStack() as stack:
+        stage = Stages(folder, stack, template)(make_world())
+        stage.sync().assert_ok()
+        stage.world.change(id, **change)
+        stage.clock.advance(minutes=20)
+        stage.sync().assert_ok()
+    return stage.data_dir / "warehouse.duckdb", stage.clock(), id, change
+
+
+def gone_on(folder, stack, make_world, warehouse, now, id, change):
+    """A stage of a test's own that goes on from there."""
+    stage = Stages(folder, stack, warehouse)(make_world(), start=now)
+    stage.world.change(id, **change)
+    return stage
 
 
 def carry_out(stage, look_for, tenants=None, **overrides):
@@ -112,9 +131,9 @@ def files_that_hold(stage, *texts):
 # --- purge ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def aged(stage, world):
-    """Rows, versions and bad records on either side of BEFORE; those on the older side say so."""
+def aged_world():
+    """Rows and bad records on either side of BEFORE; those on the older side say so."""
+    world = ScriptedWorld()
     old = {"computerDnsName": "older.example"}
     world.put_action(action("old", ago(days=40), status="Pending", **old))
     world.put_action({**action("old bad", ago(days=35), **old), "errorHResult": "older.example"})
@@ -122,12 +141,21 @@ def aged(stage, world):
     world.put_action({**action("new bad", ago(days=2)), "errorHResult": "none"})
     world.put_investigation(investigation("1", ago(days=31), **old))
     world.put_investigation(investigation("2", ago(days=29), state="Running"))
-    stage.sync().assert_ok()
-    world.change("old", status="Succeeded")
-    stage.clock.advance(minutes=20)
-    stage.sync().assert_ok()
-    assert files_that_hold(stage, "older.example"), "there is something to purge"
-    return stage
+    return world
+
+
+@pytest.fixture(scope="module")
+def aged_before(tmp_path_factory, template):
+    return synced_twice(tmp_path_factory.mktemp("aged"), template, aged_world, id="old", status="Succeeded")
+
+
+@pytest.fixture
+def aged(tmp_path, aged_before):
+    """A stage in that world, synced before and after the oldest row changed."""
+    with ExitStack() as stack:
+        stage = gone_on(tmp_path, stack, aged_world, *aged_before)
+        assert files_that_hold(stage, "older.example"), "there is something to purge"
+        yield stage
 
 
 def test_a_purge_erases_what_is_older_and_nothing_else(aged):
@@ -175,13 +203,13 @@ def test_nothing_that_is_read_again_brings_purged_rows_back_nor_does_a_purge_wit
     assert min(starts) == f"{BEFORE:%Y-%m-%d}", "what was purged is not even read again"
 
 
-def test_an_investigation_that_turns_out_to_have_begun_before_is_erased_then(aged, world):
-    world.put_investigation(investigation("late", None, state="Queued"))
+def test_an_investigation_that_turns_out_to_have_begun_before_is_erased_then(aged):
+    aged.world.put_investigation(investigation("late", None, state="Queued"))
     aged.clock.advance(minutes=20)
     aged.sync().assert_ok()
     purge(aged)
     assert ids(aged, "investigations") == ["2", "late"], "what has no time is kept"
-    world.change("late", startTime="2026-10-01T00:00:00Z")
+    aged.world.change("late", startTime="2026-10-01T00:00:00Z")
     aged.clock.advance(minutes=20)
     aged.sync().assert_ok()
     assert ids(aged, "investigations") == ["2"]
@@ -253,9 +281,9 @@ GUEST = "alice_contoso.com#EXT#@fabrikam.onmicrosoft.com"
 TRACES = ("alice", "my dog ate it")
 
 
-@pytest.fixture
-def acted(stage, world):
+def acted_world():
     """What Alice did and wrote, and what others wrote of her."""
+    world = ScriptedWorld()
     mine = {"requestor": ALICE, "requestorComment": "my dog ate it"}
     world.put_action(action("hers", ago(days=3), status="Pending", **mine))
     world.put_action(action("as guest", ago(days=3), requestor=GUEST, requestorComment="my dog ate it"))
@@ -280,11 +308,20 @@ def acted(stage, world):
     bad = {**action("bad", ago(days=1), **mine), "errorHResult": "none", "owner": "alice@contoso.com"}
     world.put_action(bad)
     world.put_investigation(investigation("1", ago(days=1), cancelledBy="alice@contoso.com"))
-    stage.sync().assert_ok()
-    world.change("hers", status="Succeeded", requestorComment="my dog ate it again")
-    stage.clock.advance(minutes=20)
-    stage.sync().assert_ok()
-    return stage
+    return world
+
+
+@pytest.fixture(scope="module")
+def acted_before(tmp_path_factory, template):
+    change = {"status": "Succeeded", "requestorComment": "my dog ate it again"}
+    return synced_twice(tmp_path_factory.mktemp("acted"), template, acted_world, id="hers", **change)
+
+
+@pytest.fixture
+def acted(tmp_path, acted_before):
+    """A stage in that world, synced before and after a row changed."""
+    with ExitStack() as stack:
+        yield gone_on(tmp_path, stack, acted_world, *acted_before)
 
 
 def traces(stage):
@@ -349,7 +386,7 @@ def test_no_file_holds_the_name_or_the_comments(acted):
     assert files_that_hold(acted, *TRACES) == []
 
 
-def test_nothing_that_is_read_again_brings_the_name_back(acted, world):
+def test_nothing_that_is_read_again_brings_the_name_back(acted):
     forget(acted, ALICE)
     before = acted.warehouse().table("machine_action_versions")
     read_everything_again(acted)
@@ -357,7 +394,7 @@ def test_nothing_that_is_read_again_brings_the_name_back(acted, world):
     assert acted.warehouse().table("machine_action_versions") == before, "a reading made a version"
     assert len(acted.warehouse().table("quarantine")) == 1, "the same content stands once"
 
-    world.put_action(action("next", acted.clock(), requestor=ALICE, requestorComment="my dog ate it"))
+    acted.world.put_action(action("next", acted.clock(), requestor=ALICE, requestorComment="my dog ate it"))
     acted.clock.advance(minutes=20)
     acted.sync().assert_ok()
     assert traces(acted) == []

@@ -10,7 +10,7 @@ from support.records import action, investigation
 from pipelines.clock import Clock
 from simulator import ScriptedWorld
 
-SYNCS = 6
+SYNCS = 4
 # A database file grows in blocks, a few of which may be free.
 SLACK_BYTES = 2 * 1024 * 1024
 
@@ -30,7 +30,7 @@ def busy(open_stage):
 
 
 def sync_often(stage, first):
-    """Six syncs in six days, before each a change and a new row."""
+    """As many syncs on as many days, before each a change and a new row."""
     for number in range(first, first + SYNCS):
         stage.world.put_action(action(f"new {number}", stage.clock() - timedelta(minutes=1)))
         stage.world.change("a", status=("Pending", "InProgress")[number % 2], title=f"{number}")
