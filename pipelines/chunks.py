@@ -68,6 +68,7 @@ class ChunkStore:
         observer: Observer,
     ) -> None:
         self._clock, self._writer, self._observer = clock, writer, observer
+        self._warehouse = warehouse
         self._reader, self._run = reader, run
         self._resource = reader.resource
         self._pending: tuple[Future[Changes], str, int] | None = None
@@ -114,6 +115,9 @@ class ChunkStore:
         changes = future.result()
         self._run.rows_new += changes.rows_new
         self._run.rows_changed += changes.rows_changed
+        # A run that is killed leaves in the log what it came to.
+        self._run.rows_read = self._reader.rows
+        self._warehouse.save_run(self._run)
         self._observer.stored(self._run, what, rows, changes)
 
     def raise_if_unproven(self) -> None:

@@ -42,12 +42,13 @@ class PageSizes:
     """What was learnt about the length of an endpoint's pages.
 
     `asked` is sent as `$top`; `largest_ever` and `largest_now` are the longest page seen in any run and in
-    this one.
+    this one; `capped` tells that in this run rows were found behind a short page.
     """
 
     asked: int
     largest_ever: int = 0
     largest_now: int = 0
+    capped: bool = False
 
     def saw(self, rows: int) -> None:
         """Remember a page of that many rows."""
@@ -59,8 +60,11 @@ class PageSizes:
 
         It must be where the server was seen to give longer pages in this run. Earlier runs count too, as
         long as little would hide behind a cap that is new since: where the page is quite short, or holds
-        at least the `known_rows` that the warehouse has of that range.
+        at least the `known_rows` that the warehouse has of that range. Where the server was caught capping
+        its pages, only an empty one ends a list: it may cap by bytes, and no two pages be of one length.
         """
+        if self.capped:
+            return False
         if self.largest_now > rows:
             return True
         believed = rows < FEW_ROWS or (known_rows is not None and rows >= known_rows)
@@ -106,12 +110,13 @@ class PagePlan:
         if rows == 0:
             self.done = True
             return True
-        if rows == self.size:
+        if rows == self.size and not short:
             self._width = min(self._width * 2, self.most_at_once)
             return True
         if short:
-            # Rows behind a short page: the server caps its pages at that length.
+            # Rows behind a short page: the server caps its pages, at about that length.
             self.size = short
+            sizes.capped = True
         if rows < self.size:
             if sizes.ends_the_list(rows, known_rows):
                 self.done = True
@@ -121,9 +126,10 @@ class PagePlan:
         self._ask_again()
         return False
 
-    def contradicted(self, last_rows: int) -> None:
+    def contradicted(self, last_rows: int, sizes: PageSizes) -> None:
         """A page behind the end, which a page of `last_rows` seemed to be, holds rows: plan again there."""
         self.done = False
+        sizes.capped = sizes.capped or last_rows > 0
         self.size = last_rows or self.size
         self._ask_again()
 

@@ -194,7 +194,7 @@ class ListReader:
                 behind = [future.result()[0] for future in in_flight]
                 in_flight.clear()
                 if plan.done and any(later.rows for later in behind):
-                    plan.contradicted(page.rows)
+                    plan.contradicted(page.rows, self.sizes)
                     replans += 1
                 if replans > MOST_REPLANS:
                     reading.proven = False

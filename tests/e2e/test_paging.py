@@ -153,6 +153,14 @@ def test_pages_shorter_than_asked_hide_no_rows(open_stage, cap):
     stage.assert_in_step(again=False)
 
 
+def test_pages_cut_by_their_bytes_hide_no_rows(open_stage):
+    stage = open_stage(history(300), scrub_calls=0)
+    for nth, cap in enumerate([98, 97, 60, 99, 5, 96], start=1):
+        stage.sim.faults.add(PageCap(cap), nth=nth, times=1 if nth < 6 else None)
+    stage.sync().assert_ok()
+    stage.assert_in_step(again=False)
+
+
 @pytest.mark.parametrize("cap", [120, 1_024])
 def test_pages_that_become_shorter_after_the_first_sync_hide_no_rows(open_stage, cap):
     rows = cap + 100

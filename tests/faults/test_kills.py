@@ -104,6 +104,19 @@ def test_a_killed_run_stays_in_the_run_log_as_stopped(open_stage, world, crash):
     assert (run["status"], run["finished_at"]) == ("stopped", None)
 
 
+def test_a_killed_first_load_still_tells_since_when_all_is_known(open_stage, world, crash):
+    populate(world)
+    stage = open_stage(world, publishes=True, page_size=5, scrub_calls=0)
+    assert crash.run(stage, point="between chunks") == SIGKILL
+    begun = stage.warehouse().one("select min(started_at) from defender.sync_runs")
+    stage.clock.advance(days=1)
+    stage.sync().assert_ok()
+    known_since = stage.published().one(
+        "select known_since from marts.sync_freshness where resource = 'machine_actions'"
+    )
+    assert known_since == begun - timedelta(days=180)
+
+
 def test_syncs_killed_at_random_moments_lose_nothing(open_stage, world, crash):
     populate(world)
     stage = open_stage(world, publishes=True, page_size=25)
