@@ -17,6 +17,8 @@ from pipelines.errors import ConfigurationError
 DLT_SECTIONS = frozenset({"runtime", "load", "normalize", "extract", "data_writer", "schema", "destination"})
 # Ours that hold a section for each name, such as [tenants.contoso].
 NAMED_SECTIONS = ("tenants", "auth")
+# Ours that hold keys.
+PLAIN_SECTIONS = ("sync", "alerts")
 
 # How true and false are written; text is what the environment has.
 TRUTHS = {"true": True, "false": False}
@@ -67,8 +69,8 @@ def _environment_document() -> dict[str, Any]:
     document: dict[str, Any] = {}
     for variable, value in os.environ.items():
         head, *rest = variable.split("__")
-        if head == "SYNC" and rest:
-            document.setdefault("sync", {})["__".join(rest).lower()] = value
+        if head.lower() in PLAIN_SECTIONS and head.isupper() and rest:
+            document.setdefault(head.lower(), {})["__".join(rest).lower()] = value
         elif head.lower() in NAMED_SECTIONS and head.isupper() and rest:
             name, *key = rest
             section = document.setdefault(head.lower(), {}).setdefault(name.lower(), {})
@@ -81,9 +83,9 @@ def refuse_unknown_sections(sources: Iterable[Source]) -> None:
         for section, content in source.document.items():
             if section in DLT_SECTIONS:
                 continue
-            if section not in ("sync", *NAMED_SECTIONS):
+            if section not in (*PLAIN_SECTIONS, *NAMED_SECTIONS):
                 raise ConfigurationError(
-                    f"{source.name}: unknown section or key '{section}'; known are [sync], [tenants.NAME] "
+                    f"{source.name}: unknown section or key '{section}'; known are [sync], [alerts], [tenants.NAME] "
                     "and [auth.NAME]"
                 )
             if not isinstance(content, Mapping):

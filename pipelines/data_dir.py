@@ -46,6 +46,16 @@ class DataDir:
         return self.path / "status.json"
 
     @property
+    def alerts(self) -> Path:
+        """What the webhook was told last, and is still to be told."""
+        return self.path / "alerts.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The last run's figures for Prometheus; published, so in a folder of its own."""
+        return self.path / "metrics" / "defender_sync.prom"
+
+    @property
     def snapshots(self) -> Path:
         """The published snapshots."""
         return self.path / "snapshots"
@@ -115,8 +125,10 @@ class DataDir:
             return True
 
 
-def replace_file(path: Path, content: str) -> None:
-    """Write a file in one rename, so that a reader sees the old one or the new one."""
+def replace_file(path: Path, content: str, mode: int | None = None) -> None:
+    """Write a file in one rename, so that a reader sees the old one or the new one; its owner's only, or of `mode`."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(content)
+    if mode is not None:
+        fresh.chmod(mode)
     fresh.replace(path)

@@ -1,7 +1,7 @@
 """The configuration: its keys, their defaults and rules.
 
-Owns every key under `sync`, `tenants` and `auth`, and what they must be together. An unknown key, a wrong type
-or a missing credential is a ConfigurationError that names the key. `docs/configuration.md` is made of this.
+Owns every key under `sync`, `alerts`, `tenants` and `auth`, and what they must be together. An unknown key, a
+wrong type or a missing credential is a ConfigurationError that names the key. `docs/configuration.md` is made of this.
 """
 
 import os
@@ -94,6 +94,14 @@ class SyncSettings:
 
 
 @dataclass(frozen=True)
+class AlertSettings:
+    """The keys of `[alerts]`."""
+
+    webhook_url: str = option("", "Where changes of health are told, by POST; https://.", secret=True)
+    max_age_minutes: int = option(120, "From which age of its last success a resource is stale.", at_least=1)
+
+
+@dataclass(frozen=True)
 class TenantSettings:
     """The keys of `[tenants.NAME]`."""
 
@@ -149,6 +157,7 @@ class Settings:
 
     sync: SyncSettings
     tenants: tuple[TenantSettings, ...]
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     @property
     def data_dir(self) -> Path:
@@ -165,6 +174,7 @@ def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
     sources = read_sources()
     refuse_unknown_sections(sources)
     sync = _read_sync(sources)
+    alerts = _read_alerts(sources)
     asked = tuple(dict.fromkeys(only_tenants))
     for name in asked:
         if name not in sync.tenants:
@@ -182,10 +192,10 @@ def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
         raise ConfigurationError("sync.tenants is empty: name at least one tenant")
     tenants = tuple(_tenant(name, known, sources) for name in asked or dict.fromkeys(sync.tenants))
     _refuse_mixed_worlds(tenants)
-    return with_token_caches(Settings(sync, tenants))
+    return with_token_caches(Settings(sync, tenants, alerts))
 
 
-def key_names(kind: type[SyncSettings] | type[TenantSettings]) -> list[str]:
+def key_names(kind: type[SyncSettings] | type[AlertSettings] | type[TenantSettings]) -> list[str]:
     """The keys of a section."""
     return [each.name for each in fields(kind) if each.metadata]
 
@@ -210,6 +220,33 @@ def with_token_caches(settings: Settings) -> Settings:
 def _read_sync(sources: list[Source]) -> SyncSettings:
     refuse_unknown_keys("sync", key_names(SyncSettings), sources)
     return read_record(SyncSettings, "sync", sources)
+
+
+def _read_alerts(sources: list[Source]) -> AlertSettings:
+    refuse_unknown_keys("alerts", key_names(AlertSettings), sources)
+    alerts = read_record(AlertSettings, "alerts", sources)
+    if alerts.webhook_url:
+        _check_webhook(alerts.webhook_url)
+    return alerts
+
+
+def _check_webhook(url: str) -> None:
+    """Refuse what is no address to send to; the address is a secret, so no message shows it."""
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if (
+        not host
+        or parts.scheme not in ("https", "http")
+        or parts.username
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise ConfigurationError("alerts.webhook_url is no address such as https://HOST/PATH")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError("alerts.webhook_url: plain http is for loopback hosts only; write https://")
 
 
 def _check_tenant_name(name: str) -> None:

@@ -80,6 +80,12 @@ def read_status(settings: Settings, now: datetime) -> dict[str, Any]:
     }
 
 
+def known_facts(data_dir: DataDir) -> dict[str, Any]:
+    """The file's facts by tenant and resource, times as text."""
+    tenants: dict[str, Any] = _load(data_dir)["tenants"]
+    return tenants
+
+
 def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
     """The tenants and resources whose last success is further back, or that have none."""
     late = []
@@ -98,13 +104,14 @@ def _resource_status(
     facts = {name: known.get(name) for name in FIELDS}
     last = facts["last_success_at"]
     age = (now - _time(last)).total_seconds() if last else None
-    minute, hour = _quota_left(settings, data_dir, tenant, resource, now)
+    minute, hour = quota_left(settings, data_dir, tenant, resource, now)
     return {**facts, "age_seconds": age, "quota_left_minute": minute, "quota_left_hour": hour}
 
 
-def _quota_left(
+def quota_left(
     settings: Settings, data_dir: DataDir, tenant: str, resource: str, now: datetime
 ) -> tuple[int, int]:
+    """Calls left in this minute and in this hour."""
     limits = settings.sync.requests_per_minute, settings.sync.requests_per_hour
     if not data_dir.quota.exists():
         return limits

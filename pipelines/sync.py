@@ -40,6 +40,7 @@ from pipelines.resource_sync import ResourceSync
 from pipelines.settings import Settings, SyncSettings, TenantSettings
 from pipelines.upgrades import opened
 from pipelines.warehouse import RunRow, Warehouse
+from pipelines.watching import Watch
 from pipelines.windows import Window
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ class RunResult:
     """What became of a run."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def exit_codes(self) -> dict[tuple[str, str], int]:
+        """The code of each tenant and resource, were it alone."""
+        return {(each.run.tenant, each.run.resource): _exit_code(each.error) for each in self.outcomes}
 
     @property
     def exit_code(self) -> int:
@@ -149,13 +155,15 @@ def _run_all(
 ) -> RunResult:
     data_dir = DataDir(settings.data_dir, settings.sync.published_mode)
     data_dir.create()
+    watch = Watch(settings, data_dir, clock)
     with (
         data_dir.locked(),
+        watch.of_run(),
         simulated_tenants(settings) as reachable,
         _telling_of(data_dir.warehouse),
         opened(data_dir, clock.now()) as warehouse,
     ):
-        return _Run(reachable, data_dir, warehouse, clock, observer, command, make_job).run()
+        return _Run(reachable, data_dir, warehouse, clock, observer, command, make_job, watch).run()
 
 
 @contextmanager
@@ -182,6 +190,7 @@ class _Run:
         observer: RunObserver,
         command: str,
         make_job: JobMaker,
+        watch: Watch,
     ) -> None:
         # dlt takes a second to import: only now, when there is something to load into.
         from pipelines.defender import Loader
@@ -189,7 +198,7 @@ class _Run:
 
         self._settings, self._data_dir = settings, data_dir
         self._warehouse, self._clock, self._observer = warehouse, clock, observer
-        self._command, self._make_job = command, make_job
+        self._command, self._make_job, self._watch = command, make_job, watch
         self._started_at = clock.now()
         self._run_id = f"{self._started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         self._loader = Loader(warehouse, data_dir.working_dir)
@@ -200,15 +209,18 @@ class _Run:
         """The whole run."""
         self._prepare()
         status.note_start(self._data_dir, self._run_id, self._started_at)
+        self._watch.begun(self._warehouse, self._run_id)
         self._sync_tenants()
         self._writer.close(wait=True)
         self._loader.close()
         self._check()
         self._warehouse.forget_runs(self._started_at - timedelta(days=self._settings.sync.run_log_days))
         status.note_end(self._data_dir, self._warehouse, self._clock.now())
+        self._watch.measured(self._warehouse, self._result.exit_code)
         by_tenant = self._settings.sync.publish_by_tenant
         snapshot = publish(self._warehouse, self._data_dir, self._clock.now(), by_tenant=by_tenant)
         self._observer.published(str(snapshot))
+        self._watch.ended(self._warehouse, self._result.exit_codes)
         return self._result
 
     def _prepare(self) -> None:

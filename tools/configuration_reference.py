@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
-from pipelines.settings import AUTH_KINDS, SyncSettings, TenantSettings
+from pipelines.settings import AUTH_KINDS, AlertSettings, SyncSettings, TenantSettings
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
 
@@ -25,6 +25,10 @@ it wins. In the environment a key is written in capitals, its sections joined by
 
 An unknown key, a wrong type or a missing credential ends every command with exit code 2 and names the key.
 Keys marked *secret* belong into `.dlt/secrets.toml` (mode 0600) or the environment; no message or log shows them.
+"""
+
+ALERTS = """\
+What is told, and when, is in [watching.md](watching.md). Without `webhook_url` nothing is sent.
 """
 
 TENANTS = """\
@@ -65,6 +69,9 @@ def reference() -> str:
             HEAD,
             "## [sync]\n",
             _table(_keys(SyncSettings)),
+            "## [alerts]\n",
+            ALERTS,
+            _table(_keys(AlertSettings)),
             "## [tenants.NAME]\n",
             TENANTS,
             _table(_keys(TenantSettings)),

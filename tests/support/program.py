@@ -24,7 +24,16 @@ from pipelines.settings import Settings, load_settings
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
 # What a developer's own shell may have set, and must not reach a test.
-FOREIGN = ("_PROXY", "_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SYNC__", "TENANTS__", "AUTH__")
+FOREIGN = (
+    "_PROXY",
+    "_proxy",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SYNC__",
+    "TENANTS__",
+    "AUTH__",
+    "ALERTS__",
+)
 
 
 @dataclass(frozen=True)

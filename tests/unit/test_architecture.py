@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PURE = ("windows", "odata", "refresh", "errors", "clouds")
+PURE = ("windows", "odata", "refresh", "errors", "clouds", "health")
 PURE_MAY_IMPORT = {
     "collections",
     "dataclasses",
@@ -55,8 +55,8 @@ def test_a_pure_module_imports_nothing_that_could_do_io(module):
     assert names <= PURE_MAY_IMPORT
 
 
-def test_only_the_client_and_the_sign_in_touch_the_network():
-    assert importers("pipelines", "requests") <= {"client", "auth"}
+def test_only_the_client_the_sign_in_and_the_webhook_touch_the_network():
+    assert importers("pipelines", "requests") <= {"client", "auth", "webhook"}
 
 
 def test_only_the_warehouse_opens_a_database():
