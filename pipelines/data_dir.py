@@ -52,8 +52,8 @@ class DataDir:
 
     @property
     def metrics(self) -> Path:
-        """The last run's figures for Prometheus; published, so in a folder of its own."""
-        return self.path / "metrics" / "defender_sync.prom"
+        """The last run's figures for Prometheus, where `sync.metrics_file` puts them nowhere else."""
+        return self.path / "metrics.prom"
 
     @property
     def snapshots(self) -> Path:

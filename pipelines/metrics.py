@@ -1,14 +1,16 @@
-"""The last run's figures for Prometheus: `metrics/defender_sync.prom` in the data directory.
+"""The last run's figures for Prometheus: `metrics.prom` in the data directory, its owner's only.
 
-Written in one rename, in a folder of its own with `sync.published_mode`: node_exporter reads whole folders, and as
-another account. Gauges only, as each run begins to count anew. Holds counts and times, no text of the API.
+`sync.metrics_file` puts them elsewhere with `sync.published_mode` instead: node_exporter is another account, and lists
+the folder. Written in one rename. Gauges only, as each run begins to count anew. Holds counts and times, no text of
+the API.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.data_dir import DataDir, replace_file
+from pipelines.data_dir import replace_file
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -48,16 +50,16 @@ RUN_NAMES = frozenset(f"defender_sync_{name}" for name, _, _ in RUN_FIGURES)
 Figures = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
-def write_metrics(data_dir: DataDir, run: Mapping[str, Any], figures: Figures | None) -> None:
-    """Replace the file. `figures` by tenant and resource; where they are None, those of the file stay."""
+def write_metrics(path: Path, mode: int, run: Mapping[str, Any], figures: Figures | None) -> None:
+    """Replace the file; its folder must be there.
+
+    `figures` are by tenant and resource; where they are None, those of the file stay.
+    """
     from prometheus_client import generate_latest
 
-    told = list(_families_before(data_dir) if figures is None else _resource_families(figures))
+    told = list(_families_before(path) if figures is None else _resource_families(figures))
     told += _run_families(run)
-    folder = data_dir.metrics.parent
-    folder.mkdir(exist_ok=True)
-    folder.chmod(data_dir.published_dir_mode)
-    replace_file(data_dir.metrics, generate_latest(_Told(told)).decode(), data_dir.published_file_mode)
+    replace_file(path, generate_latest(_Told(told)).decode(), mode)
 
 
 class _Told:
@@ -101,11 +103,11 @@ def _run_families(run: Mapping[str, Any]) -> Iterator["Metric"]:
         yield GaugeMetricFamily(f"defender_sync_{name}", text, value=_number(run[key]))
 
 
-def _families_before(data_dir: DataDir) -> Iterator["Metric"]:
+def _families_before(path: Path) -> Iterator["Metric"]:
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        families = list(text_string_to_metric_families(data_dir.metrics.read_text()))
+        families = list(text_string_to_metric_families(path.read_text()))
     except (FileNotFoundError, ValueError):
         return
     yield from (family for family in families if family.name not in RUN_NAMES)

@@ -91,6 +91,11 @@ class SyncSettings:
         False, "Publish a snapshot for each tenant too, at data_dir/published_by_tenant/TENANT."
     )
     published_mode: str = option("0640", "File mode of what is published.", pattern="0?[0-7]{3}")
+    metrics_file: str = option(
+        "",
+        "Publishes the last run's figures in this .prom file; else data_dir/metrics.prom, its owner's only.",
+        pattern=r".*\.prom",
+    )
 
 
 @dataclass(frozen=True)

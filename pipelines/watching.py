@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pipelines import status
@@ -109,7 +110,11 @@ class Watch:
         self, exit_code: int, figures: Mapping[tuple[str, str], Mapping[str, Any]] | None
     ) -> None:
         run = {"exit_code": exit_code, "started_at": self._started_at, "finished_at": self._clock.now()}
-        write_metrics(self._data_dir, run, figures)
+        elsewhere = self._settings.sync.metrics_file
+        if elsewhere:
+            write_metrics(Path(elsewhere).expanduser(), self._data_dir.published_file_mode, run, figures)
+        else:
+            write_metrics(self._data_dir.metrics, 0o600, run, figures)
 
     def _figures(self, warehouse: Warehouse) -> dict[tuple[str, str], dict[str, Any]]:
         """Those of every configured tenant, also of one that this run left out."""

@@ -49,7 +49,7 @@ def receiver():
 
 
 def metrics_file(stage: Stage) -> Path:
-    return stage.data_dir / "metrics" / "defender_sync.prom"
+    return stage.data_dir / "metrics.prom"
 
 
 def metrics(stage: Stage) -> dict[tuple[str, ...], float]:
@@ -175,21 +175,25 @@ def test_the_metrics_file_is_whole_at_any_moment(stage):
     ended.set()
     reader.join()
     assert whole == {metrics_file(stage).read_text().count("\n")}
-    assert [path.name for path in metrics_file(stage).parent.iterdir()] == ["defender_sync.prom"]
+    assert not list(stage.data_dir.glob("*metrics*new"))
 
 
-@pytest.mark.parametrize(("mode", "of_file", "of_folder"), [("0640", 0o640, 0o750), ("0600", 0o600, 0o700)])
-def test_those_who_may_read_what_is_published_may_read_the_metrics(stage, mode, of_file, of_folder):
-    stage.sync(published_mode=mode).assert_ok()
-    assert stat.S_IMODE(metrics_file(stage).stat().st_mode) == of_file
-    assert stat.S_IMODE(metrics_file(stage).parent.stat().st_mode) == of_folder
+def test_the_metrics_are_the_owner_s_only_unless_they_are_published_elsewhere(stage, tmp_path):
+    stage.sync().assert_ok()
+    assert stat.S_IMODE(metrics_file(stage).stat().st_mode) == 0o600
+    metrics_file(stage).unlink()
+    elsewhere = tmp_path / "defender_sync.prom"
+    stage.sync(metrics_file=str(elsewhere), published_mode="0644").assert_ok()
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
+    assert not metrics_file(stage).exists()
+    assert "defender_sync_rows{" in elsewhere.read_text()
 
 
 def test_metrics_that_cannot_be_written_are_a_warning(stage, caplog):
-    metrics_file(stage).parent.touch()
+    metrics_file(stage).mkdir()
     stage.sync().assert_ok()
     assert [record.message for record in caplog.records] == [
-        "the metrics of this run could not be written or told (FileExistsError)"
+        "the metrics of this run could not be written or told (IsADirectoryError)"
     ]
 
 
@@ -330,6 +334,16 @@ def test_a_run_that_fails_as_a_whole_is_told_and_mended_only_by_one_that_ends(st
     assert receiver.take() == [], "a run that was stopped proves nothing"
     sync(stage, receiver).assert_ok()
     assert receiver.changes() == [("failing", "ok")]
+
+
+def test_a_run_that_is_stopped_tells_nothing(stage, receiver, monkeypatch):
+    sync(stage, receiver).assert_ok()
+    figures = metrics_file(stage).read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.sync._Run._check", lambda _run: (_ for _ in ()).throw(StoppedError()))
+        with pytest.raises(StoppedError):
+            sync(stage, receiver)
+    assert (receiver.tries, metrics_file(stage).read_text()) == (0, figures)
 
 
 def test_another_sync_at_work_is_no_alarm(stage, receiver):
@@ -524,7 +538,7 @@ def test_nothing_that_is_sent_or_shown_holds_a_secret_a_row_or_the_address(progr
     for each in (SECRET_PATH, SECRET_PATH.rpartition("/")[2]):
         assert each not in shown
         assert each.encode() not in files
-    metrics = (program.folder / "data" / "metrics" / "defender_sync.prom").read_text()
+    metrics = (program.folder / "data" / "metrics.prom").read_text()
     for each in (secret, "id-of-a-row", "never-told", "text-of-the-api"):
         assert each not in metrics
 
