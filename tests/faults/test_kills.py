@@ -32,7 +32,10 @@ def turn(world, stage, number):
         world.put_investigation(
             investigation(f"{number}00{each}", now - timedelta(minutes=each + 1), state="Running")
         )
-    world.change("a0", status=["Failed", "Succeeded", "TimeOut"][number % 3], lastUpdateDateTimeUtc=iso(now))
+    world.change("a0", status=["Pending", "InProgress"][number % 2], lastUpdateDateTimeUtc=iso(now))
+    if number <= 8:
+        # One that was open ends; a row that changes after its end is the scrub's to find, not at once.
+        world.change(f"a{7 * number}", status="Failed", lastUpdateDateTimeUtc=iso(now))
     world.put_raw("machineactions", f'{{"id": "bad{number}"}}', filed_at=now - timedelta(minutes=5))
 
 
@@ -120,20 +123,25 @@ def test_a_killed_first_load_still_tells_since_when_all_is_known(open_stage, wor
 def test_syncs_killed_at_random_moments_lose_nothing(open_stage, world, crash):
     populate(world)
     stage = open_stage(world, publishes=True, page_size=25)
-    turn(world, stage, 0)
+    turn(world, stage, 1_000)
     begun = time.monotonic()
     assert crash.run(stage) == 0
     longest = time.monotonic() - begun
     rng = random.Random(int(os.environ.get("KILL_SEED", "1")))  # noqa: S311
-    killed = 0
-    for number in range(1, RANDOM_KILLS + 1):
+    killed = number = 0
+    while killed < RANDOM_KILLS:
+        number += 1
         turn(world, stage, number)
         status = crash.run(stage, after_seconds=rng.uniform(0.0, longest))
-        assert status in (0, SIGKILL), f"kill {number}"
-        killed += status == SIGKILL
+        assert status in (0, SIGKILL), f"run {number}"
+        if status == SIGKILL:
+            killed += 1
+        else:
+            # It ended before it was killed: a run takes less by now.
+            longest *= 0.85
         assert_published_is_whole(stage)
         if number % 2 == 0:
             stage.clock.advance(minutes=1)
             assert_heals(stage)
-    assert killed > RANDOM_KILLS / 2, "too few were killed before their end"
+    assert_heals(stage)
     stage.assert_in_step()
