@@ -21,7 +21,9 @@ digits = st.integers(0, 9_999).map(lambda n: f"{n:04}") | st.sampled_from(
 two = st.integers(0, 61).map(lambda n: f"{n:02}") | st.just("11")
 seconds = st.just("") | two.map(lambda text: ":" + text)
 fractions = st.just("") | st.text("0123456789", max_size=11).map(lambda text: "." + text)
-zones = st.just("Z") | st.sampled_from(["Z", "", "z", "+00:00", "+01:00", "-0530", "+01", "+24:00", " Z", "ZZ", "+01Z"])
+zones = st.just("Z") | st.sampled_from(
+    ["Z", "", "z", "+00:00", "+01:00", "-0530", "+01", "+24:00", " Z", "ZZ", "+01Z"]
+)
 times = st.builds(
     lambda year, month, day, mark, hour, minute, second, fraction, zone: (
         f"{year}-{month}-{day}{mark}{hour}:{minute}{second}{fraction}{zone}"
