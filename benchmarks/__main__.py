@@ -24,7 +24,7 @@ def main() -> None:
     options = _options()
     started = time.monotonic()
     bench = Bench(options.work, resume=options.resume, most_runs=options.runs)
-    parts = options.parts or ["small", "middle", *(["large"] if options.full else [])]
+    parts = options.parts or ["small", "marts", "middle", *(["large"] if options.full else [])]
     bench.imports(7)
     if "small" in parts:
         bench.first_load(
@@ -39,6 +39,8 @@ def main() -> None:
             },
         )
         bench.nothing_new(SMALL, 5)
+    if "marts" in parts:
+        bench.marts(MIDDLE)
     if "middle" in parts:
         bench.first_load(MIDDLE, {OURS: 3, HANDWRITTEN: 3, DOWNLOAD: 3, INSERT: 3})
         bench.steps(MIDDLE)
@@ -63,7 +65,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run measured")
     parser.add_argument("--runs", type=int, default=99, help="no more than so many runs of each")
-    parser.add_argument("--parts", nargs="*", choices=("small", "middle", "large"), help="only these sizes")
+    parser.add_argument(
+        "--parts", nargs="*", choices=("small", "marts", "middle", "large"), help="only these"
+    )
     return parser.parse_args()
 
 

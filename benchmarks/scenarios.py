@@ -20,13 +20,14 @@ from benchmarks.measure import Cost, disk_mb, measure
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-FIRST_LOAD, NOTHING_NEW, CHANGED, REREAD, LATENCY, IMPORTS = (
+FIRST_LOAD, NOTHING_NEW, CHANGED, REREAD, LATENCY, IMPORTS, MARTS = (
     "first load",
     "nothing new",
     "1,000 changed",
     "re-reading 100k",
     "first load, 300 ms a page",
     "imports",
+    "marts",
 )
 OURS, HANDWRITTEN = "defender-sync", "requests + DuckDB, by hand"
 STOCK, STOCK_PARQUET = "dlt rest_api, defaults", "dlt rest_api, parquet files"
@@ -58,6 +59,7 @@ class Measured:
     truth: dict[str, int] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
     chunks: list[tuple[int, float]] = field(default_factory=list)
+    marts: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -230,6 +232,16 @@ class Bench:
         told = served.control()
         measured.calls, measured.rows = told["calls"], told["rows_sent"]
         _say(f"  {name}: {cost.wall_seconds:.2f} s, CPU {cost.cpu_seconds:.2f} s, {cost.peak_mb:.0f} MB")
+
+    def marts(self, size: int) -> None:
+        """How long each mart takes, over rows made in the database itself."""
+        measured = Measured(MARTS, size, OURS)
+        folder = self._fresh("marts")
+        cost, printed = measure([PYTHON, "-m", "benchmarks.marts", str(folder)], folder, self._env())
+        measured.costs.append(cost)
+        measured.marts = json.loads(printed.strip().splitlines()[-1])
+        shutil.rmtree(folder)
+        self._keep(measured)
 
     def _run_by_step(self, served: Served, folder: Path, measured: Measured) -> None:
         data = folder / "data"
