@@ -20,32 +20,35 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# Where a run is killed: a function, which of its calls, and whether that call is done first. A text that its
-# arguments must hold narrows the calls.
-POINTS: dict[str, tuple[str, int, bool, str]] = {
-    "before the first page": ("pipelines.reader.ListReader.fetch", 1, False, ""),
-    "mid-page": ("pipelines.records._decode_fast", 2, False, ""),
-    "in extract": ("dlt.extract.extract.Extract.extract", 1, False, ""),
-    "after extract": ("dlt.extract.extract.Extract.commit_packages", 1, True, ""),
-    "in normalize": ("dlt.normalize.Normalize.run", 1, False, ""),
-    "after normalize": ("dlt.normalize.Normalize.run", 1, True, ""),
-    "in load": ("dlt.load.Load.run", 1, False, ""),
-    "before merge": ("dlt.destinations.impl.duckdb.sql_client.DuckDbSqlClient.execute_query", 1, False, "DELETE FROM"),
-    "mid-merge": ("dlt.destinations.impl.duckdb.sql_client.DuckDbSqlClient.execute_query", 1, True, "DELETE FROM"),
-    "after merge": ("dlt.load.Load.complete_package", 1, False, ""),
-    "after load": ("dlt.load.Load.run", 1, True, ""),
-    "between merge and watermark": ("pipelines.warehouse.Warehouse.commit", 1, False, ""),
-    "before versions": ("pipelines.warehouse.Warehouse._add_versions", 3, False, ""),
-    "after versions": ("pipelines.warehouse.Warehouse._quarantine", 1, False, ""),
-    "between chunks": ("pipelines.warehouse.Warehouse.commit", 2, True, ""),
-    "before views": ("pipelines.warehouse.Warehouse.create_views", 1, False, ""),
-    "before checks": ("pipelines.warehouse.Warehouse.failed_checks", 1, False, ""),
-    "before the status": ("pipelines.data_dir.replace_file", 2, False, ""),
-    "before publishing": ("pipelines.publish._write_database", 1, False, ""),
-    "while publishing": ("pipelines.publish._copy_comments", 1, False, ""),
-    "before the snapshot has its name": ("pipelines.publish._set_modes", 1, True, ""),
-    "before the link is switched": ("pipelines.publish._switch", 1, False, ""),
-    "before old snapshots go": ("pipelines.publish._remove_others", 1, False, ""),
+# How dlt's merge begins; it is one text of two statements, a DELETE and an INSERT. (Its other DELETEs empty the
+# staging table.)
+MERGE = 'DELETE FROM "defender"."machine_actions" as d WHERE EXISTS'
+# Where a run is killed: a function, which of its calls, and whether before that call, after it, or midway, after
+# the first of its statements. A text that its arguments must hold narrows the calls.
+POINTS: dict[str, tuple[str, int, str, str]] = {
+    "before the first page": ("pipelines.reader.ListReader.fetch", 1, "before", ""),
+    "mid-page": ("pipelines.records._decode_fast", 2, "before", ""),
+    "in extract": ("dlt.extract.extract.Extract.extract", 1, "before", ""),
+    "after extract": ("dlt.extract.extract.Extract.commit_packages", 1, "after", ""),
+    "in normalize": ("dlt.normalize.Normalize.run", 1, "before", ""),
+    "after normalize": ("dlt.normalize.Normalize.run", 1, "after", ""),
+    "in load": ("dlt.load.Load.run", 1, "before", ""),
+    "before merge": ("dlt.destinations.impl.duckdb.sql_client.DuckDbSqlClient.execute_query", 1, "before", MERGE),
+    "mid-merge": ("dlt.destinations.impl.duckdb.sql_client.DuckDbSqlClient.execute_query", 1, "midway", MERGE),
+    "after merge": ("dlt.load.Load.complete_package", 1, "before", ""),
+    "after load": ("dlt.load.Load.run", 1, "after", ""),
+    "between merge and watermark": ("pipelines.warehouse.Warehouse.commit", 1, "before", ""),
+    "before versions": ("pipelines.warehouse.Warehouse._add_versions", 3, "before", ""),
+    "after versions": ("pipelines.warehouse.Warehouse._quarantine", 1, "before", ""),
+    "between chunks": ("pipelines.warehouse.Warehouse.commit", 2, "after", ""),
+    "before views": ("pipelines.warehouse.Warehouse.create_views", 1, "before", ""),
+    "before checks": ("pipelines.warehouse.Warehouse.failed_checks", 1, "before", ""),
+    "before the status": ("pipelines.data_dir.replace_file", 2, "before", ""),
+    "before publishing": ("pipelines.publish._write_database", 1, "before", ""),
+    "while publishing": ("pipelines.publish._copy_comments", 1, "before", ""),
+    "before the snapshot has its name": ("pipelines.publish._set_modes", 1, "after", ""),
+    "before the link is switched": ("pipelines.publish._switch", 1, "before", ""),
+    "before old snapshots go": ("pipelines.publish._remove_others", 1, "before", ""),
 }  # fmt: skip
 
 
@@ -119,7 +122,7 @@ def die() -> None:
     time.sleep(60)
 
 
-def plant(target: str, nth: int, done_first: bool, needle: str) -> None:
+def plant(target: str, nth: int, moment: str, needle: str) -> None:
     """Replace the function by one that kills the process at its nth call."""
     path, name = target.rsplit(".", 1)
     try:
@@ -132,14 +135,18 @@ def plant(target: str, nth: int, done_first: bool, needle: str) -> None:
 
     def deadly(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        if needle in str(args):
+        if not needle or needle in " ".join(" ".join(map(str, args)).split()):
             calls += 1
         if calls < nth:
             return real(*args, **kwargs)
-        if done_first:
-            result = real(*args, **kwargs)
-            if hasattr(result, "__enter__"):
-                result.__enter__()
+        if moment == "after":
+            real(*args, **kwargs)
+        elif moment == "midway":
+            client, text = args[:2]
+            first, second = str(text).split(";")[:2]
+            assert second.strip().startswith("INSERT")
+            with real(client, first):
+                pass
         die()
         return None
 
@@ -155,8 +162,8 @@ def obey(order: Order) -> None:
     from pipelines.sync import sync
 
     if order.point is not None:
-        target, nth, done_first, needle = POINTS[order.point]
-        plant(target, order.nth or nth, done_first, needle)
+        target, nth, moment, needle = POINTS[order.point]
+        plant(target, order.nth or nth, moment, needle)
     waited = [0.0]
     start = datetime.fromisoformat(order.now)
     clock = Clock(now=lambda: start + timedelta(seconds=sum(waited)), wait=waited.append, jitter=lambda: 0.0)

@@ -73,7 +73,7 @@ def test_a_sync_killed_at_a_named_point_is_healed_by_the_next(open_stage, world,
     assert_heals(stage)
 
 
-@pytest.mark.parametrize("point", ["in load", "mid-merge", "between merge and watermark", "before views"])
+@pytest.mark.parametrize("point", ["in load", "after load", "between merge and watermark", "before views"])
 def test_a_first_sync_killed_at_a_named_point_is_healed_by_the_next(open_stage, world, crash, point):
     populate(world)
     stage = open_stage(world, publishes=True, page_size=25, fresh=True)

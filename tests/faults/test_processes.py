@@ -11,19 +11,20 @@ import threading
 import time
 
 import pytest
+from crash import MERGE
 from support.warehouse import Reading
 
 from simulator import Slow, TooManyRequests
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
-# The program whose first merge takes minutes: the statement runs in the database, where no Python looks.
-LONG_MERGE = """
+# The program in which one statement of dlt takes minutes: it runs in the database, where no Python looks.
+LONG_STATEMENT = """
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient as client
 import sys
 real = client.execute_query
 def slow(self, query, *args, **kwargs):
-    if "DELETE FROM" in str(query):
-        sys.stderr.write("merging\\n"); sys.stderr.flush()
+    if NEEDLE in " ".join(str(query).split()):
+        sys.stderr.write("begun\\n"); sys.stderr.flush()
         self._conn.execute("select sum(a.range * b.range % 7) from range(10000000) a, range(10000000) b")
     return real(self, query, *args, **kwargs)
 client.execute_query = slow
@@ -92,17 +93,21 @@ def test_a_signal_ends_a_sync_that_waits_for_its_quota(program, real):
     assert_heals(program, real)
 
 
-@pytest.mark.parametrize("is_first", [True, False], ids=["first sync", "later sync"])
-def test_a_signal_ends_a_sync_during_a_long_merge(program, real, is_first):
-    if not is_first:
+@pytest.mark.parametrize("merges", [False, True], ids=["preparing", "merging"])
+def test_a_signal_ends_a_sync_during_a_long_statement(program, real, merges):
+    """While a first sync makes its tables, and in the merge of a later one."""
+    needle = "DELETE FROM"
+    if merges:
         assert program("sync").code == 0
         real.world.change("a0", status="Failed")
-    process = start(program, "sync", command=(sys.executable, "-c", LONG_MERGE))
+        needle = MERGE
+    code = LONG_STATEMENT.replace("NEEDLE", repr(needle))
+    process = start(program, "sync", command=(sys.executable, "-c", code))
     assert process.stderr is not None
-    assert process.stderr.readline() == "merging\n"
+    assert process.stderr.readline() == "begun\n"
     time.sleep(0.3)
     stop(process, signal.SIGTERM)
-    if not is_first:
+    if merges:
         assert [run["status"] for run in runs(program)][-1] == "stopped"
     assert_heals(program, real)
 
