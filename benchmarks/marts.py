@@ -29,14 +29,14 @@ select
     'a' || i as id,
     ['RunAntiVirusScan', 'RunAntiVirusScan', 'RunAntiVirusScan', 'Isolate', 'Unisolate', 'LiveResponse',
      'StopAndQuarantineFile', 'CollectInvestigationPackage', 'RestrictCodeExecution',
-     'UnrestrictCodeExecution'][1 + hash(i) % 10] as type,
-    ['Succeeded', 'Succeeded', 'Succeeded', 'Succeeded', 'Failed', 'TimeOut'][1 + hash(i + 1) % 6] as status,
-    'analyst' || hash(i + 2) % 40 || '@contoso.com' as requestor,
+     'UnrestrictCodeExecution'][1 + (hash(i) % 10)::bigint] as type,
+    ['Succeeded', 'Succeeded', 'Succeeded', 'Succeeded', 'Failed', 'TimeOut'][1 + (hash(i + 1) % 6)::bigint] as status,
+    'analyst' || (hash(i + 2) % 40)::bigint || '@contoso.com' as requestor,
     'comment ' || i as requestor_comment,
-    'm' || hash(i + 3) % {MACHINES} as machine_id,
-    'desktop-' || hash(i + 3) % {MACHINES} as computer_dns_name,
+    'm' || (hash(i + 3) % {MACHINES})::bigint as machine_id,
+    'desktop-' || (hash(i + 3) % {MACHINES})::bigint as computer_dns_name,
     timestamptz '2026-11-20 12:00:00Z' - to_seconds(i * 15.55) as creation_date_time_utc,
-    creation_date_time_utc + to_seconds(60 + hash(i + 4) % 3600) as last_update_date_time_utc,
+    creation_date_time_utc + to_seconds(60 + (hash(i + 4) % 3600)::bigint) as last_update_date_time_utc,
     case when type = 'Isolate' then 'Full' end as scope,
     case when type = 'LiveResponse' then '[{{"index": 0, "startTime": null, "endTime": null,
         "commandStatus": "Completed", "errors": [], "command": {{"type": "RunScript", "params":
@@ -50,12 +50,12 @@ insert into defender.investigations by name
 select
     'contoso' as tenant,
     (1000000 + i)::varchar as id,
-    ['Benign', 'SuccessfullyRemediated', 'Failed', 'PartiallyRemediated'][1 + hash(i) % 4] as state,
-    'm' || hash(i + 3) % {MACHINES} as machine_id,
-    'desktop-' || hash(i + 3) % {MACHINES} as computer_dns_name,
+    ['Benign', 'SuccessfullyRemediated', 'Failed', 'PartiallyRemediated'][1 + (hash(i) % 4)::bigint] as state,
+    'm' || (hash(i + 3) % {MACHINES})::bigint as machine_id,
+    'desktop-' || (hash(i + 3) % {MACHINES})::bigint as computer_dns_name,
     'da' || i as triggering_alert_id,
     timestamptz '2026-11-20 12:00:00Z' - to_seconds(i * 77.7) as start_time,
-    start_time + to_seconds(600 + hash(i + 4) % 90000) as end_time,
+    start_time + to_seconds(600 + (hash(i + 4) % 90000)::bigint) as end_time,
     timestamptz '2026-11-20 12:00:00Z' as synced_at
 from range({INVESTIGATIONS}) as numbers(i);
 
