@@ -1,5 +1,5 @@
 """`python -m pipelines`: the same program as `defender-sync`."""
 
-from pipelines.cli import main
+from pipelines.cli import program
 
-main()
+program()

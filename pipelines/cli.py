@@ -337,6 +337,23 @@ def main() -> None:
     sys.exit(code)
 
 
+def program() -> None:
+    """`main`, and then the end of the process at once: nothing is left to tidy up, and nothing to say."""
+    try:
+        main()
+        code = 0
+    except SystemExit as request:
+        code = request.code if isinstance(request.code, int) else 1
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or ExitCode.UNEXPECTED
+    os._exit(code)
+
+
 # --- pieces ---------------------------------------------------------------------------------------
 
 
@@ -518,13 +535,14 @@ def _first_line(error: Exception) -> str:
 
 def _print_intents(settings: "Settings") -> None:
     from pipelines.dry_run import intents
+    from pipelines.progress import counted
 
     for due in intents(settings, Clock().now()):
         at_least = "at least " if due.is_first else "about "
         typer.echo(f"{due.tenant} {due.resource}:")
         first = " (the first sync; read in parts, oldest first)" if due.is_first else ""
         typer.echo(f"  window   {due.window}{first}")
-        typer.echo(f"  refresh  {due.open_rows:,} open rows, {due.refresh_calls:,} calls")
+        typer.echo(f"  refresh  {counted(due.open_rows, 'open row')}, {counted(due.refresh_calls, 'call')}")
         typer.echo(f"  scrub    {due.scrub or 'nothing to verify yet'}")
         typer.echo(f"  calls    {at_least}{due.calls:,}")
     typer.echo("nothing was called, nothing was loaded")

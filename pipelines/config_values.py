@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from pipelines.errors import ConfigurationError
 
+# The name of the source that has text only.
+ENVIRONMENT = "the environment"
 # Sections of the same files that belong to dlt itself.
 DLT_SECTIONS = frozenset({"runtime", "load", "normalize", "extract", "data_writer", "schema", "destination"})
 # Ours that hold a section for each name, such as [tenants.contoso].
@@ -57,7 +59,7 @@ def read_sources() -> list[Source]:
             return provider.get_value(key, TSecretStrValue if secret else str, "", *sections)[0]
 
         if isinstance(provider, EnvironProvider):
-            sources.append(Source("the environment", _environment_document(), get))
+            sources.append(Source(ENVIRONMENT, _environment_document(), get))
         elif isinstance(provider, BaseDocProvider):
             places = ", ".join(provider.present_locations) or provider.name
             document = tomlkit.parse(provider.to_toml()).unwrap()
@@ -142,6 +144,8 @@ def read_record(
 def _checked(key: str, raw: Any, each: Field[Any], place: str) -> Any:
     default = each.default if each.default is not MISSING else ()
     try:
+        if isinstance(raw, str) and not isinstance(default, str) and place != ENVIRONMENT:
+            raise TypeError
         value = _coerced(raw, default)
     except (ValueError, TypeError, KeyError, AttributeError):
         shown = "the value" if each.metadata["secret"] else repr(raw)
@@ -153,7 +157,7 @@ def _checked(key: str, raw: Any, each: Field[Any], place: str) -> Any:
 
 
 def _coerced(raw: Any, default: Any) -> Any:
-    """`raw` in the type of `default`; text, as the environment has it, is accepted for every type."""
+    """`raw` in the type of `default`; text, which is all that the environment has, is read as any type."""
     if isinstance(default, tuple):
         return _text_list(raw)
     if isinstance(default, bool):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipelines.errors import LockedError, WarehouseError
+from pipelines.errors import ConfigurationError, LockedError, WarehouseError
 
 
 class DataDir:
@@ -93,8 +93,8 @@ class DataDir:
             if not self.path.is_dir():
                 raise NotADirectoryError(20, "it is no folder")
         except OSError as error:
-            raise WarehouseError(
-                f"{self.path} cannot be made: {error.strerror}; check sync.data_dir"
+            raise ConfigurationError(
+                f"sync.data_dir: {self.path} cannot be made: {error.strerror}"
             ) from error
 
     @contextmanager

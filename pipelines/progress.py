@@ -6,6 +6,7 @@ summary. Whatever came from outside is shown as plain text, never as markup or c
 
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -25,14 +26,15 @@ def summary_line(run: RunRow) -> str:
     if run.status == "unavailable":
         return f"{name}: not offered by this tenant; nothing was read"
     counts = f"{run.rows_new:,} new, {run.rows_changed:,} changed, {run.rows_read:,} read"
-    counts += f" in {_counted(run.calls, 'call')}"
+    counts += f" in {counted(run.calls, 'call')}"
     extras = [f"{run.rows_quarantined:,} in quarantine"] if run.rows_quarantined else []
     extras += [f"waited {run.waited_seconds:,.0f} s"] if run.waited_seconds >= 1 else []
-    extras += [_counted(run.retries, "retry", "retries")] if run.retries else []
+    extras += [counted(run.retries, "retry", "retries")] if run.retries else []
     return f"{name}: {run.status}, " + ", ".join([counts, *extras])
 
 
-def _counted(count: int, one: str, many: str | None = None) -> str:
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun, such as `1 call` or `2,000 calls`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
@@ -76,7 +78,8 @@ class LogProgress:
         self._say(f"published {snapshot}")
 
     def _say(self, text: str) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError):
+            # A log that nobody reads any more, or has no room, is no reason to stop.
             sys.stdout.write(f"{self._clock.now():%Y-%m-%d %H:%M:%SZ} {text}\n")
             sys.stdout.flush()
 
@@ -84,7 +87,7 @@ class LogProgress:
 def check_line(tenant: str, resource: str, check: str, severity: str, rows: int) -> str:
     """What a check found, and where its query stands."""
     return (
-        f"{plain(tenant)} {plain(resource)}: check {check} ({severity}): {_counted(rows, 'row')}; "
+        f"{plain(tenant)} {plain(resource)}: check {check} ({severity}): {counted(rows, 'row')}; "
         f"see sql/checks/{check}.sql"
     )
 
@@ -159,7 +162,7 @@ class LiveProgress:
         minute, hour = line.reader.client.quota.left(self._clock.now())
         waiting = line.reader.client.waiting_for
         return [
-            Text(f"{_counted(line.reader.pages, 'page')}, {_counted(line.reader.rows, 'row')}"),
+            Text(f"{counted(line.reader.pages, 'page')}, {counted(line.reader.rows, 'row')}"),
             Text(f"calls left: {min(minute, hour):,}"),
             Text(f"waiting: {waiting}" if waiting else "", style="yellow"),
         ]

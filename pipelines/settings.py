@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pipelines.clouds import CLOUDS, SIMULATOR
 from pipelines.config_values import (
+    ENVIRONMENT,
     Source,
     read_record,
     read_sources,
@@ -189,6 +190,7 @@ def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
     known = section_names("tenants", sources)
     for name in (*sync.tenants, *known):
         _check_tenant_name(name)
+    _refuse_unknown_tenants(sync.tenants, sources)
     for name in known:
         refuse_unknown_keys(f"tenants.{name}", key_names(TenantSettings), sources)
     for name in section_names("auth", sources):
@@ -198,6 +200,16 @@ def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
     tenants = tuple(_tenant(name, known, sources) for name in asked or dict.fromkeys(sync.tenants))
     _refuse_mixed_worlds(tenants)
     return with_token_caches(Settings(sync, tenants, alerts))
+
+
+def _refuse_unknown_tenants(tenants: Iterable[str], sources: list[Source]) -> None:
+    """A tenant that only the environment knows, and that no run asks for, is a misspelt one."""
+    in_files = section_names("tenants", [source for source in sources if source.name != ENVIRONMENT])
+    for name in section_names("tenants", sources):
+        if name not in in_files and name not in tenants:
+            raise ConfigurationError(
+                f"{ENVIRONMENT}: TENANTS__{name.upper()}__… is of no tenant; known are {', '.join(tenants)}"
+            )
 
 
 def key_names(kind: type[SyncSettings] | type[AlertSettings] | type[TenantSettings]) -> list[str]:
@@ -263,6 +275,11 @@ def _check_tenant_name(name: str) -> None:
 
 def _tenant(name: str, known: list[str], sources: list[Source]) -> TenantSettings:
     if name not in known:
+        if not any(source.document for source in sources):
+            raise ConfigurationError(
+                f"no configuration: there is no .dlt/config.toml in {Path.cwd()}; "
+                "run this in the project's folder"
+            )
         raise ConfigurationError(f"sync.tenants names '{name}', but there is no [tenants.{name}] section")
     tenant = _with_credentials(read_record(TenantSettings, f"tenants.{name}", sources, name=name), sources)
     if tenant.needs_own_simulator:

@@ -140,12 +140,16 @@ def _load(data_dir: DataDir) -> dict[str, Any]:
     try:
         document = json.loads(data_dir.status.read_text())
     except (FileNotFoundError, NotADirectoryError):
-        return empty
+        document = None
     except PermissionError as error:
         raise WarehouseError(f"{data_dir.status} cannot be read: it is its owner's only") from error
     except (OSError, ValueError):
-        return empty
-    return {**empty, **document} if isinstance(document, dict) else empty
+        document = None
+    if isinstance(document, dict):
+        return {**empty, **document}
+    if data_dir.warehouse.exists() and not data_dir.is_locked():
+        raise WarehouseError(f"{data_dir.status} is missing or damaged: the next sync writes it anew")
+    return empty
 
 
 def _save(data_dir: DataDir, document: dict[str, Any]) -> None:

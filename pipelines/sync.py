@@ -217,9 +217,10 @@ class _Run:
         self._warehouse.forget_runs(self._started_at - timedelta(days=self._settings.sync.run_log_days))
         status.note_end(self._data_dir, self._warehouse, self._clock.now())
         self._watch.measured(self._warehouse, self._result.exit_code)
-        by_tenant = self._settings.sync.publish_by_tenant
-        snapshot = publish(self._warehouse, self._data_dir, self._clock.now(), by_tenant=by_tenant)
-        self._observer.published(str(snapshot))
+        if self._warehouse.has_been_read():
+            by_tenant = self._settings.sync.publish_by_tenant
+            snapshot = publish(self._warehouse, self._data_dir, self._clock.now(), by_tenant=by_tenant)
+            self._observer.published(str(snapshot))
         self._watch.ended(self._warehouse, self._result.exit_codes)
         return self._result
 
@@ -259,6 +260,7 @@ class _Run:
                 outcome.run.finished_at = self._clock.now()
                 outcome.run.error = "stopped by a signal"
                 self._warehouse.save_run(outcome.run)
+        status.note_end(self._data_dir, self._warehouse, self._clock.now())
         if self._writer.is_busy:
             self._warehouse.leave_open()
         raise StoppedError
@@ -282,6 +284,8 @@ class _Run:
             except StoppedError:
                 return
             except Exception as error:  # noqa: BLE001  each resource fails alone, whatever the reason
+                if self._clock.stopping.is_set():
+                    return
                 self._note_failure(outcome, error)
             outcome.run.finished_at = self._clock.now()
             self._warehouse.save_run(outcome.run)

@@ -216,6 +216,10 @@ class Warehouse:
 
     # --- how far ---
 
+    def has_been_read(self) -> bool:
+        """Whether anything was ever read; until then its marts would call silence an answer."""
+        return bool(self._one(f"select count(*) from {SCHEMA}.watermarks", [])[0])
+
     def progress(self, tenant: str, resource: Resource) -> Progress:
         """The watermark's row; an empty one before the first commit."""
         row = self._row(

@@ -150,7 +150,7 @@ def test_a_dry_run_after_a_sync_tells_what_is_due(here, real):
     calls = len(real.requests)
     done = here("sync", "--dry-run")
     assert done.code == 0
-    assert "refresh  3 open rows, 1 calls" in done.out
+    assert "refresh  3 open rows, 1 call" in done.out
     assert "scrub    [" in done.out
     assert len(real.requests) == calls
 

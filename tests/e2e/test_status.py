@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from support.records import NOW, action, ago
 
-from pipelines.errors import ConfigurationError
+from pipelines.errors import ConfigurationError, WarehouseError
 from pipelines.status import parse_duration, read_status, too_old
 from simulator import RunFirst, Status
 
@@ -41,7 +41,8 @@ def test_status_tells_how_the_last_run_failed_and_when_one_last_succeeded(stage)
     assert facts["investigations"]["age_seconds"] == 0
 
 
-def test_a_tenant_is_too_old_when_its_last_success_is_or_when_it_never_had_one(stage):
+def test_a_tenant_is_too_old_when_its_last_success_is_or_when_it_never_had_one(open_stage):
+    stage = open_stage(fresh=True)
     assert too_old(read_status(stage.settings(), NOW), timedelta(days=9)) == [
         "contoso.machine_actions",
         "contoso.investigations",
@@ -69,11 +70,15 @@ def test_calls_left_are_those_of_the_last_minute_and_hour(stage):
     assert left() == (100, 1_500)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_a_status_file_that_cannot_be_read_is_as_none(stage, content):
-    stage.data_dir.mkdir(exist_ok=True)
-    (stage.data_dir / "status.json").write_text(content)
-    assert read_status(stage.settings(), NOW)["tenants"]["contoso"]["machine_actions"]["row_count"] is None
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "null"])
+def test_a_status_file_that_is_missing_or_damaged_is_told_and_the_next_sync_heals_it(stage, content):
+    stage.sync().assert_ok()
+    file = stage.data_dir / "status.json"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(WarehouseError, match="the next sync writes it anew"):
+        read_status(stage.settings(), NOW)
+    stage.sync().assert_ok()
+    assert read_status(stage.settings(), NOW)["tenants"]["contoso"]["machine_actions"]["row_count"] == 0
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7_200), ("1d", 86_400)])

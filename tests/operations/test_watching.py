@@ -193,9 +193,7 @@ def test_metrics_that_cannot_be_written_are_a_warning(stage, caplog):
     metrics_file(stage).mkdir()
     stage.sync().assert_ok()
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [
-        "the metrics of this run could not be written or told (IsADirectoryError)"
-    ]
+    assert warnings == ["the metrics of this run could not be written or told (IsADirectoryError)"]
 
 
 # --- alerts: what is told, and when ---------------------------------------------------------------

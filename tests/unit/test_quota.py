@@ -29,6 +29,17 @@ def calls_at(quota: Quota, *seconds: float) -> list[bool]:
     return [quota.take(NOW + timedelta(seconds=each)) == 0 for each in seconds]
 
 
+def test_a_damaged_file_is_made_anew_and_a_closed_one_still_tells_what_was_left(tmp_path, caplog):
+    path = tmp_path / "quota.sqlite"
+    path.write_bytes(b"garbage" * 1_000)
+    quota = Quota(path, "contoso", 100, 1_500)
+    assert "is damaged and is made anew" in caplog.text
+    assert quota.take(NOW) == 0.0
+    assert quota.left(NOW) == (99, 1_499)
+    quota.close()
+    assert quota.left(NOW) == (99, 1_499)
+
+
 def test_a_minute_lets_so_many_calls_through(quota):
     assert calls_at(quota(), 0, 1, 2, 3, 59) == [True, True, True, False, False]
 

@@ -1,0 +1,80 @@
+"""On a terminal: Ctrl-C ends a sync with a line and 130; a log that nobody reads stops nothing."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from simulator import Slow
+
+
+def on_a_terminal(program, fault=None) -> tuple[int, str]:
+    """`defender-sync sync` on a pseudo-terminal, Ctrl-C once the fault has met it: its exit code and what it showed."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "sync"],
+        cwd=program.folder,
+        env={**program.environment(), "TERM": "xterm", "COLUMNS": "120"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    if fault is not None:
+        end = time.monotonic() + 30
+        while not fault.fired and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65_536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(leader)
+    return process.wait(timeout=20), shown.decode(errors="replace")
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_ctrl_c_on_a_terminal_ends_with_a_line_and_130(real, program, nth):
+    fault = real.faults.add(Slow(30), nth=nth, times=None)
+    code, shown = on_a_terminal(program, fault)
+    assert fault.fired
+    assert code == 130, shown
+    assert "stopped by SIGINT; what was committed stays" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_sync_on_a_terminal_says_nothing_after_its_summary(real, program):
+    code, shown = on_a_terminal(program)
+    assert code == 0, shown
+    assert "machine_actions: succeeded" in shown
+    assert "leaked" not in shown
+    assert "Traceback" not in shown
+
+
+def test_a_sync_whose_log_nobody_reads_is_done_all_the_same(real, program):
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "sync"],
+        cwd=program.folder,
+        env=program.environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    assert "warehouse" not in errors
+    assert (program.folder / "data" / "published" / "defender.duckdb").exists()
