@@ -236,7 +236,10 @@ def with_token_caches(settings: Settings) -> Settings:
 
 def _read_sync(sources: list[Source]) -> SyncSettings:
     refuse_unknown_keys("sync", key_names(SyncSettings), sources)
-    return read_record(SyncSettings, "sync", sources)
+    sync = read_record(SyncSettings, "sync", sources)
+    if not sync.data_dir:
+        raise ConfigurationError("sync.data_dir is empty: name a folder")
+    return sync
 
 
 def _read_alerts(sources: list[Source]) -> AlertSettings:

@@ -198,6 +198,10 @@ BAD = {
     "an unknown section": (DEMO + "[sink]\nx = 1\n", "", "sink"),
     "a wrong type": (DEMO.replace("[tenants", 'page_size = "many"\n[tenants'), "", "sync.page_size"),
     "a list that is none": (DEMO.replace('["demo"]', "5"), "", "sync.tenants"),
+    "text for a list": (DEMO.replace('["demo"]', '"demo"'), "", "sync.tenants"),
+    "text for a number": (DEMO.replace("[tenants", 'page_size = "5"\n[tenants'), "", "sync.page_size"),
+    "no data_dir": (DEMO.replace("[tenants", 'data_dir = ""\n[tenants'), "", "sync.data_dir"),
+    "a data_dir that cannot be": (DEMO.replace("[tenants", 'data_dir = "/dev/null/x"\n[tenants'), "", "sync.data_dir"),
     "a missing secret": (REAL, "", "tenants.contoso.client_secret"),
     "missing ids": ('[sync]\ntenants = ["contoso"]\n[tenants.contoso]\n', SECRET, "tenants.contoso.tenant_id"),
     "an unknown cloud": (REAL + 'cloud = "moon"\n', SECRET, "tenants.contoso.cloud"),
@@ -244,6 +248,19 @@ def test_a_configuration_that_is_no_toml_exits_2_with_its_file_named(program):
     assert "config.toml" in done.err
     assert "Traceback" not in done.err
     assert sorted(path.name for path in program.folder.iterdir()) == [".dlt"]
+
+
+def test_a_tenant_that_only_the_environment_knows_exits_2(program, here):
+    program.configure(DEMO)
+    done = here("sync", "--dry-run", TENANTS__DEMOO__CLIENT_SECRET="S3cr3t")
+    assert (done.code, "TENANTS__DEMOO__" in done.err, "S3cr3t" in done.err) == (2, True, False)
+
+
+def test_a_folder_without_a_configuration_is_told(program, here):
+    (program.folder / ".dlt").rmdir()
+    done = here("sync")
+    assert done.code == 2
+    assert "no .dlt/config.toml" in done.err
 
 
 @pytest.mark.parametrize("variable", ["SYNC__PAGE_SISE", "TENANTS__DEMO__COLOR", "SYNC__A__B"])

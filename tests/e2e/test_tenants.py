@@ -30,6 +30,15 @@ def statuses(stage) -> dict[tuple[str, str], str]:
     return {(row["tenant"], row["resource"]): row["status"] for row in rows}
 
 
+def test_a_first_sync_that_reads_nothing_leaves_what_was_published(open_stage):
+    stage = open_stage(ScriptedWorld([action("a1", ago(days=1))]), publishes=True)
+    stage.sync().assert_ok()
+    (stage.data_dir / "warehouse.duckdb").unlink()
+    stage.sim.faults.add(Status(403), on="any", times=None)
+    assert stage.sync().exit_code == 3
+    assert stage.published().one("select count(*) from marts.machine_actions") == 1
+
+
 def test_two_tenants_stand_side_by_side_also_where_their_ids_are_the_same(two):
     two.sync().assert_ok()
     assert two.loaded("investigations", "contoso")["77"]["computer_dns_name"] == "contoso"
