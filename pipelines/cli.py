@@ -238,7 +238,7 @@ def publish() -> None:
     now = Clock().now()
     with data_dir.locked(), opened(data_dir, now) as warehouse:
         warehouse.create_tables()
-        warehouse.create_views(now)
+        warehouse.create_views(now, settings.aliases)
         snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=settings.sync.publish_by_tenant)
         typer.echo(f"published {snapshot}")
 

@@ -69,7 +69,7 @@ def erase(
     now = clock.now()
     with data_dir.locked():
         with opened(data_dir, now) as warehouse:
-            _prepare(warehouse, now)
+            _prepare(warehouse, settings, now)
             found = [look_for(warehouse, each) for each in tenants or _all_tenants(warehouse, settings)]
             if not confirm({each.tenant: each.counts for each in found}):
                 return None
@@ -85,11 +85,11 @@ def erase(
             return publish(warehouse, data_dir, now, by_tenant=by_tenant, keeps_before=False)
 
 
-def _prepare(warehouse: Warehouse, now: datetime) -> None:
+def _prepare(warehouse: Warehouse, settings: Settings, now: datetime) -> None:
     if not warehouse.has_state_tables():
         raise WarehouseError(f"{warehouse.path} holds nothing yet: run defender-sync sync first")
     warehouse.create_tables()
-    warehouse.create_views(now)
+    warehouse.create_views(now, settings.aliases)
 
 
 def _all_tenants(warehouse: Warehouse, settings: Settings) -> list[str]:

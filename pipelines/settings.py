@@ -91,6 +91,9 @@ class SyncSettings:
     publish_by_tenant: bool = option(
         False, "Publish a snapshot for each tenant too, at data_dir/published_by_tenant/TENANT."
     )
+    requestor_aliases: tuple[str, ...] = option(
+        [], "Names of applications, each as `what the API tells = name to show`, such as a guid's."
+    )
     published_mode: str = option("0640", "File mode of what is published.", pattern="0?[0-7]{3}")
     metrics_file: str = option(
         "",
@@ -166,6 +169,12 @@ class Settings:
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
     @property
+    def aliases(self) -> dict[str, str]:
+        """The names of applications, by what the API tells of them."""
+        pairs = (alias.partition("=") for alias in self.sync.requestor_aliases)
+        return {told.strip(): shown.strip() for told, _, shown in pairs}
+
+    @property
     def data_dir(self) -> Path:
         """Where this run writes; simulated rows never share a folder with real ones."""
         base = Path(self.sync.data_dir).expanduser()
@@ -237,6 +246,10 @@ def with_token_caches(settings: Settings) -> Settings:
 def _read_sync(sources: list[Source]) -> SyncSettings:
     refuse_unknown_keys("sync", key_names(SyncSettings), sources)
     sync = read_record(SyncSettings, "sync", sources)
+    for alias in sync.requestor_aliases:
+        told, _, shown = alias.partition("=")
+        if not told.strip() or not shown.strip() or not alias.isprintable():
+            raise ConfigurationError(f"sync.requestor_aliases: '{alias}' is not of the form 'guid = name'")
     if not sync.data_dir:
         raise ConfigurationError("sync.data_dir is empty: name a folder")
     return sync

@@ -6,11 +6,15 @@ before it; the order is found from these references.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 
 SQL_DIR = Path(__file__).resolve().parent.parent / "sql"
+ALIASES_MARKER = "        -- Aliases of the configuration."
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 VIEW_LAYERS = ("staging", "marts")
 REFERENCE = re.compile(r"\b(staging|marts)\.([a-z_]+)\b")
 MART_QUERY = re.compile(r"^create or replace view marts\.(\w+) as\n(.*?);$", re.MULTILINE | re.DOTALL)
@@ -41,13 +45,16 @@ def schema_version() -> int:
     return max(migrations(), default=1)
 
 
-def view_statements() -> list[str]:
-    """Every view with its comments, each after those that it reads."""
+def view_statements(aliases: Mapping[str, str] = NO_ALIASES) -> list[str]:
+    """Every view with its comments, each after those that it reads; `aliases` as in `with_aliases`."""
     files = {
         (layer, path.stem): path.read_text()
         for layer in VIEW_LAYERS
         for path in (SQL_DIR / layer).glob("*.sql")
     }
+    named = ("staging", "requestor_aliases")
+    if named in files:
+        files[named] = with_aliases(files[named], aliases)
     # Lists in order, not sets: the statements are to come out the same in every process.
     graph = {
         name: sorted(
@@ -62,9 +69,29 @@ def view_statements() -> list[str]:
     return [files[name] for name in TopologicalSorter(graph).static_order()]
 
 
-def views_hash() -> str:
+def with_aliases(text: str, aliases: Mapping[str, str]) -> str:
+    """The view of aliases with those of applications, by the name that the API tells, before its own."""
+    own = {key.strip().lower(): name for key, name in aliases.items()}
+    kept = [line for line in text.splitlines() if _alias_key(line) not in own]
+    rows = [
+        f"        ({_literal(key)}, {_literal(name)}, 'application')," for key, name in sorted(own.items())
+    ]
+    marker = kept.index(ALIASES_MARKER)
+    return "\n".join([*kept[: marker + 1], *rows, *kept[marker + 1 :]]) + "\n"
+
+
+def _alias_key(line: str) -> str | None:
+    row = line.strip()
+    return row[2:].split("'")[0] if row.startswith("('") else None
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def views_hash(aliases: Mapping[str, str] = NO_ALIASES) -> str:
     """What changes when any view does."""
-    return hashlib.sha256("\n".join(view_statements()).encode()).hexdigest()
+    return hashlib.sha256("\n".join(view_statements(aliases)).encode()).hexdigest()
 
 
 def mart_names() -> list[str]:

@@ -5,7 +5,7 @@ The database is the authority on how far each tenant was read. Rows of the state
 transaction after its rows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -174,9 +174,9 @@ class Warehouse:
                 f"synced_at as observed_at from {SCHEMA}.{resource.name} limit 0"
             )
 
-    def create_views(self, now: datetime) -> None:
-        """Views and marts, when the files differ from those that made the present ones."""
-        wanted = sql_files.views_hash()
+    def create_views(self, now: datetime, aliases: Mapping[str, str] = sql_files.NO_ALIASES) -> None:
+        """Views and marts, when the files or the aliases differ from those that made the present ones."""
+        wanted = sql_files.views_hash(aliases)
         version = sql_files.schema_version()
         latest = self._rows(
             f"from {SCHEMA}.schema_versions qualify rank() over (order by version desc, applied_at desc) = 1",
@@ -189,7 +189,7 @@ class Warehouse:
                 cursor.execute(f"drop schema if exists {layer} cascade")
             for layer in sql_files.VIEW_LAYERS:
                 cursor.execute(f"create schema {layer}")
-            for statement in sql_files.view_statements():
+            for statement in sql_files.view_statements(aliases):
                 cursor.execute(statement)
             cursor.execute(
                 f"insert into {SCHEMA}.schema_versions values (?, ?, ?)",

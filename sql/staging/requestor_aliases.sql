@@ -1,5 +1,5 @@
 -- One row per requestor text (lower case) that is known under another name or as automation.
--- Put the guids of your own applications here; the names below have not been seen in a live tenant.
+-- Those of `sync.requestor_aliases` are put first; the names below have not been seen in a live tenant.
 create or replace view staging.requestor_aliases as
 select
     listed.requestor_key,
@@ -8,6 +8,7 @@ select
 from
     (
         values
+        -- Aliases of the configuration.
         ('automation', 'automation', 'automation'),
         ('automatedir', 'automated investigation', 'automation'),
         ('automated investigation', 'automated investigation', 'automation'),

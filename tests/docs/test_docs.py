@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from support.program import program
-from support.stage import Stage
 
 from pipelines.errors import ExitCode
 from pipelines.settings import AUTH_KINDS, TenantSettings, key_names
@@ -108,7 +107,8 @@ def assert_shape(told: list[list[str]], shown: dict[str, object]) -> None:
         assert any(TYPES[kind](value) for kind in kinds.split(" or ")), (key, value)
 
 
-def test_status_has_the_shape_that_is_told(stage: Stage):
+def test_status_has_the_shape_that_is_told(open_stage):
+    stage = open_stage(fresh=True)
     fresh = read_status(stage.settings(), stage.clock())
     stage.sync()
     for report in (fresh, read_status(stage.settings(), stage.clock())):

@@ -200,6 +200,9 @@ BAD = {
     "a list that is none": (DEMO.replace('["demo"]', "5"), "", "sync.tenants"),
     "text for a list": (DEMO.replace('["demo"]', '"demo"'), "", "sync.tenants"),
     "text for a number": (DEMO.replace("[tenants", 'page_size = "5"\n[tenants'), "", "sync.page_size"),
+    "an alias that is none": (
+        DEMO.replace("[tenants", 'requestor_aliases = ["guid"]\n[tenants'), "", "sync.requestor_aliases",
+    ),
     "no data_dir": (DEMO.replace("[tenants", 'data_dir = ""\n[tenants'), "", "sync.data_dir"),
     "a data_dir that cannot be": (DEMO.replace("[tenants", 'data_dir = "/dev/null/x"\n[tenants'), "", "sync.data_dir"),
     "a missing secret": (REAL, "", "tenants.contoso.client_secret"),
