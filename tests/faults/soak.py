@@ -103,8 +103,8 @@ class Soak:
             )
 
     def run_once(self, crash) -> None:
-        """One sync, killed at a random moment every other time."""
-        after = self.rng.uniform(0.0, 2.5) if self.rng.random() < 0.5 else None
+        """One sync, killed at a random moment four times out of five, unless it ends before."""
+        after = self.rng.uniform(0.0, 1.2) if self.rng.random() < 0.8 else None
         status = crash.run(self.stage, after_seconds=after)
         self.counts["killed" if status == -9 else f"exit {status}"] += 1
         if status not in (-9, 0, 3, 4, 5):
