@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from support.records import action, ago, iso
 
-from pipelines.errors import WarehouseError
+from pipelines.errors import ConfigurationError, WarehouseError
 
 HOLDER = (
     "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); "
@@ -170,7 +170,7 @@ def test_a_database_that_may_not_be_written_is_told(filled):
 
 def test_a_data_directory_in_the_place_of_which_a_file_stands_is_told(filled, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WarehouseError, match=r"check sync.data_dir"):
+    with pytest.raises(ConfigurationError, match=r"sync.data_dir: .* cannot be made"):
         filled.sync(data_dir=str(tmp_path / "file" / "data"))
 
 
