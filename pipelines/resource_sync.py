@@ -5,6 +5,7 @@ storing the chunk store's.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pipelines.chunks import ChunkStore, Observer, Writer
@@ -12,7 +13,7 @@ from pipelines.clock import Clock
 from pipelines.errors import RejectedError
 from pipelines.odata import null_filter
 from pipelines.reader import ListReader, Reading, TooManyRowsError
-from pipelines.refresh import RefreshPlan, plan_refresh, scrub_start, settled_history
+from pipelines.refresh import IDS_PER_CALL, RefreshPlan, plan_refresh, scrub_start, settled_history
 from pipelines.settings import SyncSettings
 from pipelines.warehouse import RunRow, Warehouse
 from pipelines.windows import Horizon, Window, WindowPlan, first_moment
@@ -154,19 +155,35 @@ class ResourceSync:
         if plan.window is not None:
             reading = self._read_in_parts(plan.window, plan.window_rows)
             if reading.proven:
-                gone += [each for each in plan.window_ids if each not in reading.identities]
+                missing = [each for each in plan.window_ids if each not in reading.identities]
             whole.add(reading)
+            for start in range(0, len(missing), IDS_PER_CALL):
+                gone += self._read_until_gone(missing[start : start + IDS_PER_CALL], whole)
         self._store.store(whole, what, gone_ids=tuple(gone))
 
     def _read_batches(self, plan: RefreshPlan) -> tuple[Reading, list[str]]:
         """The rows asked for by id, and the ids that are no longer there."""
         whole, gone = Reading(), []
         for batch in plan.id_batches:
-            reading = self._read_ids(batch)
-            if reading.proven:
-                gone += [each for each in batch if each not in reading.identities]
-            whole.add(reading)
+            gone += self._read_until_gone(batch, whole)
         return whole, gone
+
+    def _read_until_gone(self, ids: Sequence[str], whole: Reading) -> list[str]:
+        """Read these ids into `whole`; those that are not there when they are asked for alone are gone.
+
+        An answer may be cut short, and a row that is called gone is asked for no more.
+        """
+        missing = tuple(ids)
+        while missing:
+            reading = self._read_ids(missing)
+            whole.add(reading)
+            found = reading.identities.intersection(missing)
+            if not reading.proven:
+                return []
+            if not found:
+                break
+            missing = tuple(each for each in missing if each not in found)
+        return list(missing)
 
     def _read_ids(self, ids: tuple[str, ...]) -> Reading:
         """The rows of these ids; where the API refuses the filter, in smaller parts."""
