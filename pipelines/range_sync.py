@@ -94,7 +94,12 @@ class RangeSync:
         if self._run.command != RECONCILE or not reading.proven:
             return ()
         known = self._warehouse.ids_between(self._run.tenant, self._resource, window)
-        return tuple(each for each in known if each not in reading.identities)
+        missing = tuple(each for each in known if each not in reading.identities)
+        if not missing:
+            return ()
+        # An answer may be cut short: gone is what two readings do not show.
+        again = self._reader.read_window(window, self._horizon, reading.rows)
+        return tuple(each for each in missing if each not in again.identities) if again.proven else ()
 
     def _outlook(self, key: RangeKey, plan: WindowPlan) -> str:
         """How much of the range is read, and how long the quota makes the rest take."""
