@@ -28,19 +28,24 @@ def opened(data_dir: DataDir, now: datetime) -> Iterator[Warehouse]:
 
     Raises WarehouseError where it is newer, cannot be copied, or cannot be carried forward; it then is as it was.
     """
-    carry_forward(data_dir, now)
-    warehouse = Warehouse(data_dir.warehouse)
+    warehouse = carry_forward(data_dir, now)
     try:
         yield warehouse
     finally:
         warehouse.close()
 
 
-def carry_forward(data_dir: DataDir, now: datetime) -> Path | None:
-    """Bring an older warehouse to this program's version; the copy of it as it was, None where none was due."""
-    version = _version_checkpointed(data_dir.warehouse)
+def carry_forward(data_dir: DataDir, now: datetime) -> Warehouse:
+    """The warehouse, open; an older one first copied aside whole, then brought to this program's version."""
+    warehouse = Warehouse(data_dir.warehouse)
+    version = warehouse.schema_version()
     if version is None or version >= sql_files.schema_version():
-        return None
+        return warehouse
+    try:
+        # Everything of it in the one file.
+        warehouse.connection.execute("checkpoint")
+    finally:
+        warehouse.close()
     copy = _copy_aside(data_dir, version, now)
     logger.warning(
         "the warehouse was made by version %s of the tables and is carried forward to %s; as it was, it stays in %s",
@@ -54,27 +59,12 @@ def carry_forward(data_dir: DataDir, now: datetime) -> Path | None:
             if number > version:
                 warehouse.migrate(number, statements, now)
     except duckdb.Error as error:
+        warehouse.close()
         raise WarehouseError(
             f"the warehouse cannot be carried forward from version {version}: {str(error).splitlines()[0]}. "
             f"As it was, it stays in {copy}"
         ) from error
-    finally:
-        warehouse.close()
-    return copy
-
-
-def _version_checkpointed(path: Path) -> int | None:
-    """The version of the database, after everything of it is in the one file."""
-    if not path.exists():
-        return None
-    warehouse = Warehouse(path)
-    try:
-        version = warehouse.schema_version()
-        if version is not None and version < sql_files.schema_version():
-            warehouse.connection.execute("checkpoint")
-        return version
-    finally:
-        warehouse.close()
+    return warehouse
 
 
 def _copy_aside(data_dir: DataDir, version: int, now: datetime) -> Path:

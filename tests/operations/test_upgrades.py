@@ -7,13 +7,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support.records import NOW, action, ago, investigation
+from support.records import action, ago, investigation
 from support.warehouse import Reading
 
 from pipelines import sql_files
 from pipelines.data_dir import DataDir
 from pipelines.errors import WarehouseError
-from pipelines.upgrades import carry_forward
+from pipelines.upgrades import opened
 from pipelines.warehouse import Warehouse
 
 VERSION_1 = Path(__file__).with_name("warehouse_of_version_1.sql")
@@ -94,6 +94,15 @@ def test_the_copy_aside_is_the_warehouse_as_it_was_and_is_its_owner_s_only(old):
     assert DataDir(old.data_dir).upgrade_copies == [copy], "one upgrade, one copy"
 
 
+def carry_forward(old):
+    """Open the warehouse and close it; the copy that was made."""
+    data_dir = DataDir(old.data_dir)
+    with opened(data_dir, old.clock()):
+        pass
+    [copy] = data_dir.upgrade_copies
+    return copy
+
+
 def test_what_only_the_write_ahead_log_holds_is_in_the_copy_too(old):
     path = old.data_dir / "warehouse.duckdb"
     connection = duckdb.connect(str(path))
@@ -101,19 +110,19 @@ def test_what_only_the_write_ahead_log_holds_is_in_the_copy_too(old):
     connection.execute("update defender.machine_actions set title = 'last'")
     connection.close()
     assert path.with_name("warehouse.duckdb.wal").exists()
-    copy = carry_forward(DataDir(old.data_dir), old.clock())
+    copy = carry_forward(old)
     assert {row["title"] for row in contents(copy)["machine_actions"]} == {"last"}
 
 
 def test_only_the_last_upgrade_s_copy_is_kept(old):
     older = old.data_dir / "warehouse.version-0.2026-01-01T00-00-00Z.duckdb"
     older.touch()
-    copy = carry_forward(DataDir(old.data_dir), old.clock())
+    copy = carry_forward(old)
     assert DataDir(old.data_dir).upgrade_copies == [copy]
 
 
 def test_a_warehouse_carried_forward_has_the_tables_of_a_new_one(old, template):
-    carry_forward(DataDir(old.data_dir), old.clock())
+    carry_forward(old)
     migrated, new = Reading(old.data_dir / "warehouse.duckdb"), Reading(template)
     for query in (STRUCTURE, CONSTRAINTS, COMMENTS):
         assert migrated.rows(query) == new.rows(query)
@@ -155,10 +164,10 @@ def test_migrations_are_numbered_without_gaps_and_a_new_warehouse_has_the_last_n
 
 
 def test_views_are_made_anew_after_an_upgrade_and_not_again(old):
-    carry_forward(DataDir(old.data_dir), NOW)
+    carry_forward(old)
     warehouse = Warehouse(old.data_dir / "warehouse.duckdb")
     try:
-        for moment in (NOW, NOW, NOW + timedelta(minutes=1)):
+        for moment in (old.clock(), old.clock(), old.clock() + timedelta(minutes=1)):
             warehouse.create_views(moment)
     finally:
         warehouse.close()
