@@ -11,7 +11,7 @@ from support.stage import Events, unpublished
 from pipelines.errors import LockedError
 from pipelines.sync import backfill, reconcile
 from pipelines.windows import Window
-from simulator import ScriptedWorld, Status
+from simulator import PageCap, ScriptedWorld, Status
 
 HISTORY = Window(ago(days=170), ago(hours=2))
 
@@ -85,6 +85,17 @@ def test_a_reconcile_mends_what_is_missing_changed_and_gone(stage, world):
     assert {id: loaded[id] for id in truth} == truth
     assert stage.gone("machine_actions") == {"new"}
     assert stage.gone("investigations") == set()
+
+
+def test_a_reconcile_calls_no_row_gone_that_one_short_answer_leaves_out(stage, world):
+    for number in range(30):
+        world.put_action(action(f"a{number}", ago(days=3, minutes=number)))
+    stage.sync().assert_ok()
+    world.remove("a3")
+    short = stage.sim.faults.add(PageCap(7), nth=3)
+    assert play(reconcile, stage).exit_code == 0
+    assert short.fired == 1
+    assert stage.gone("machine_actions") == {"a3"}
 
 
 def test_a_row_that_turns_up_again_is_gone_no_more(stage, world):

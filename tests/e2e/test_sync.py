@@ -10,7 +10,7 @@ import pytest
 from support.records import NOW, action, ago, investigation, iso
 from support.truth import COLUMNS
 
-from simulator import ScriptedWorld, World
+from simulator import PageCap, ScriptedWorld, World
 
 SAMPLES = Path(__file__).parents[1] / "contract" / "samples"
 
@@ -327,6 +327,22 @@ def test_an_open_row_that_is_no_longer_there_is_gone_and_asked_for_no_more(open_
     done = stage.sync().assert_ok()
     assert not any("id eq" in call.params["$filter"] for call in done.calls())
     assert stage.versions("machine_actions", "a", "status") == [("Pending",)]
+
+
+def test_an_open_row_that_a_short_answer_leaves_out_is_not_gone(open_stage, world):
+    for number in range(15):
+        world.put_action(action(f"a{number}", ago(days=3, minutes=number), status="Pending"))
+    stage = open_stage(world, scrub_calls=0)
+    stage.sync().assert_ok()
+    for number in range(15):
+        world.change(f"a{number}", status="Succeeded", lastUpdateDateTimeUtc=iso(NOW))
+    world.remove("a3")
+    stage.clock.advance(minutes=5)
+    rule = stage.sim.faults.add(PageCap(7), when=lambda call: "id eq" in call.params["$filter"], times=None)
+    stage.sync().assert_ok()
+    assert rule.fired > 15 / 7
+    assert stage.gone("machine_actions") == {"a3"}
+    stage.assert_in_step()
 
 
 def test_a_gone_row_that_turns_up_again_is_gone_no_more(stage, world):
