@@ -1,14 +1,25 @@
--- One row per command of a live response; the only view that unnests JSON, which no form carries everywhere.
--- Elsewhere, replace this file: in Postgres `jsonb_array_elements(commands::jsonb) with ordinality`, in Spark
--- `posexplode(from_json(commands, 'array<string>'))`; the columns below are the interface to the mart.
+-- One row per command of a live response.
+-- The one view that unnests JSON, by a cast to an array. sqlglot carries that; where an engine has no such
+-- cast, put `jsonb_array_elements` (Postgres) or `array<string>` for `array<json>` (Spark) in its place.
 create or replace view staging.live_response_commands as
-with listed as (
+with arrays as (
     select
-        actions.tenant,
-        actions.id,
-        unnest(json_extract(actions.commands, '$[*]')) as entry,
-        generate_subscripts(json_extract(actions.commands, '$[*]'), 1) - 1 as command_index
-    from defender.machine_actions as actions
+        tenant,
+        id,
+        case
+            when json_type(commands) = 'ARRAY' then cast(json_extract(commands, '$') as json[])
+        end as entries
+    from defender.machine_actions
+),
+
+listed as (
+    select
+        arrays.tenant,
+        arrays.id,
+        entries.entry,
+        entries.number - 1 as command_index
+    from arrays
+    cross join unnest(arrays.entries) with ordinality as entries (entry, number)
 ),
 
 texts as (
@@ -22,10 +33,11 @@ texts as (
         entry ->> '$.endTime' as end_text,
         cast(entry -> '$.command.params' as varchar) as parameters,
         case
-            when json_type(entry, '$.command.params') = 'ARRAY' then entry -> '$.command.params[*]'
+            when json_type(entry, '$.command.params') = 'ARRAY'
+                then cast(entry -> '$.command.params' as json[])
         end as pairs,
         case
-            when json_type(entry, '$.errors') = 'ARRAY' then entry ->> '$.errors[*]'
+            when json_type(entry, '$.errors') = 'ARRAY' then cast(entry -> '$.errors' as varchar[])
             when json_type(entry, '$.errors') = 'VARCHAR' then [entry ->> '$.errors']
             else []
         end as errors
