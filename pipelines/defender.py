@@ -98,7 +98,9 @@ class Loader:
             pipeline = dlt.pipeline(
                 pipeline_name=f"defender_{tenant}",
                 pipelines_dir=str(self._working_dir),
-                destination=WarehouseDestination(self._warehouse.connection),
+                # Left to itself, dlt merges in DuckDB outside a transaction: a run killed between its DELETE and
+                # its INSERT would lose the changed rows.
+                destination=WarehouseDestination(self._warehouse.connection, supports_transactions=True),
                 dataset_name=SCHEMA,
             )
             # It has no state of ours to keep or to bring back.
