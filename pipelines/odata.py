@@ -92,9 +92,12 @@ class PagePlan:
         """Whether one more page may be asked while that many are under way."""
         if self.done or in_flight >= self._width:
             return False
-        if in_flight == 0 or self.expected_rows is None:
+        if in_flight == 0:
             return True
-        return self._next < max(self.expected_rows, self.covered * 5 // 4)
+        # Behind the rows expected, as far ahead as full pages have come from there.
+        if self.covered <= (self.expected_rows or 0):
+            return self._next < (self.expected_rows or 0)
+        return self._next < 2 * self.covered - (self.expected_rows or 0) + self.size
 
     def ask(self) -> int:
         """The `$skip` to ask next."""
