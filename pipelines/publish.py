@@ -5,6 +5,7 @@ kept, for those who have it open; older ones are removed. With `sync.publish_by_
 snapshot of its own beside the common one: the same tables, and nothing of another tenant.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES
 from pipelines.renewal import renew
 from pipelines.warehouse import SCHEMA, Warehouse
+
+logger = logging.getLogger(__name__)
 
 DATABASE = "defender.duckdb"
 PARTIAL = ".partial"
@@ -72,6 +75,17 @@ def publish(
     `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `keeps_before`: unless it is false,
     the snapshots before stay. Raises WarehouseError where it cannot be written; what was published before stays.
     """
+    try:
+        return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
+    except duckdb.OutOfMemoryException:
+        logger.warning("the snapshot needs more memory than a sync is given; writing it without a limit")
+        warehouse.lift_memory_limit()
+        return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
+
+
+def _publish(
+    warehouse: Warehouse, data_dir: DataDir, now: datetime, by_tenant: bool, keeps_before: bool
+) -> Path:
     try:
         place = _Place(data_dir.snapshots, data_dir.published)
         former = data_dir.published.resolve() if keeps_before else None

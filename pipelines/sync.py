@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+
 from pipelines import status
 from pipelines.auth import TokenProvider, token_provider
 from pipelines.chunks import Observer, Writer
@@ -192,6 +194,8 @@ class _Run:
         make_job: JobMaker,
         watch: Watch,
     ) -> None:
+        # Arrow's other pools keep what they once took.
+        pa.set_memory_pool(pa.system_memory_pool())
         # dlt takes a second to import: only now, when there is something to load into.
         from pipelines.defender import Loader
         from pipelines.storing import ChunkWriter

@@ -26,6 +26,8 @@ from pipelines.windows import Window
 SCHEMA = "defender"
 # dlt's copy of the rows that it merges.
 STAGING_SCHEMA = f"{SCHEMA}_staging"
+# What DuckDB may hold; beyond it, it writes aside, so that a sync takes no more however large the warehouse is.
+MEMORY_LIMIT = "500MB"
 TICK = timedelta(microseconds=1)
 NO_IDS = pa.table({"id": pa.array([], pa.string())})
 
@@ -109,6 +111,10 @@ class Warehouse:
         holds up every thread of Python.
         """
         self._is_left_open = True
+
+    def lift_memory_limit(self) -> None:
+        """Let DuckDB take what the machine has, for a statement that cannot write aside enough."""
+        self.connection.execute("reset memory_limit")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of the calling thread's own."""
@@ -566,6 +572,7 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise _open_error(path, error) from error
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
+    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
     connection.execute("set autoinstall_known_extensions = false")
     return connection
 
