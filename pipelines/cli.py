@@ -141,7 +141,7 @@ def backfill(
     scheduled sync meanwhile exits 6 and does its work the next time.
     """
     from pipelines.sync import backfill as run_backfill
-    from pipelines.windows import Window
+    from pipelines.windows import KEPT_DAYS, Window
 
     settings = _settings(tenant)
     asked = Window(_moment("--from", start), _moment("--to", end))
@@ -149,6 +149,11 @@ def backfill(
         raise ConfigurationError(f"--from {start} does not lie before --to {end}")
     if asked.end > Clock().now():
         raise ConfigurationError(f"--to {end} lies in the future: a backfill reads a closed range")
+    oldest = Clock().now() - timedelta(days=KEPT_DAYS)
+    if asked.end <= oldest:
+        raise ConfigurationError(
+            f"--to {end} lies before {oldest:%Y-%m-%d}: the API keeps {KEPT_DAYS} days, and shows nothing older"
+        )
     _run(settings, lambda clock, progress: run_backfill(settings, clock, progress, asked))
 
 

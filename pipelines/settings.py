@@ -370,10 +370,10 @@ def _check_credentials(tenant: TenantSettings) -> None:
         missing.append("federated_token_file")
     if missing:
         named = " and ".join(f"tenants.{tenant.name}.{key}" for key in missing)
-        variable = f"TENANTS__{tenant.name.upper()}__{missing[-1].upper()}"
+        variables = " and ".join(f"TENANTS__{tenant.name.upper()}__{key.upper()}" for key in missing)
         raise ConfigurationError(
             f'{named} missing, which auth = "{tenant.auth}" needs: '
-            f"set it in .dlt/secrets.toml or as {variable} in the environment"
+            f"set {'it' if len(missing) == 1 else 'them'} in .dlt/secrets.toml or as {variables} in the environment"
         )
 
 

@@ -27,9 +27,10 @@ def complaint(program, config, secrets="", env=None):
 )
 def test_what_a_way_to_sign_in_misses_is_named(program, auth, missing):
     named = " and ".join(f"tenants.contoso.{key}" for key in missing)
+    variables = " and ".join(f"TENANTS__CONTOSO__{key.upper()}" for key in missing)
     assert complaint(program, HEAD + f'auth = "{auth}"\n') == (
-        f'{named} missing, which auth = "{auth}" needs: set it in .dlt/secrets.toml or as '
-        f"TENANTS__CONTOSO__{missing[-1].upper()} in the environment"
+        f'{named} missing, which auth = "{auth}" needs: set {"it" if len(missing) == 1 else "them"} in '
+        f".dlt/secrets.toml or as {variables} in the environment"
     )
 
 

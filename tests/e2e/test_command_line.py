@@ -322,3 +322,21 @@ def test_simulated_rows_have_a_folder_of_their_own(program):
 def test_a_secret_is_in_no_representation_of_the_settings(program):
     program.configure(REAL, SECRET)
     assert "S3cr3t" not in repr(program.settings())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "complaint"),
+    [
+        ("2001-01-01", "2001-02-01", "--to 2001-02-01 lies before "),
+        ("2020-02-01", "2020-01-01", "--from 2020-02-01 does not lie before --to 2020-01-01"),
+        ("2020-01-01", "9999-01-01", "--to 9999-01-01 lies in the future: a backfill reads a closed range"),
+        ("yesterday", "2020-01-01", "--from"),
+    ],
+)
+def test_a_range_that_cannot_be_read_is_told_and_nothing_is_touched(program, here, start, end, complaint):
+    program.configure(REAL, SECRET)
+    done = here("backfill", "--from", start, "--to", end)
+    assert (done.code, done.out) == (2, "")
+    assert complaint in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (program.folder / "data").exists()
