@@ -53,7 +53,7 @@ simulate: ## Run the simulator of the API as a process of its own
 
 test: ## Run all tests
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 soak: ## Sync under random faults and kills for MINUTES=10, then compare with the truth
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
