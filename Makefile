@@ -61,12 +61,13 @@ soak: ## Sync under random faults and kills for MINUTES=10, then compare with th
 
 lint: ## Check style, types, SQL and the locked dependencies
 	$(call install,dev,simulator$(comma)dashboard$(comma)dev)
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint --processes 2 sql
-	@$(BIN)/sqlfluff lint --templater placeholder dashboard/queries docs/questions
-	@$(BIN)/python tools/audit_lock.py
+	@$(BIN)/python tools/audit_lock.py & audit=$$!; \
+	$(BIN)/ruff format --check . && \
+	$(BIN)/ruff check . && \
+	$(BIN)/mypy && \
+	$(BIN)/sqlfluff lint --processes 2 sql && \
+	$(BIN)/sqlfluff lint --templater placeholder dashboard/queries docs/questions; \
+	code=$$?; wait $$audit && exit $$code
 
 bench: ## Measure speed, memory, disk and calls beside what else there is; FULL=1 adds 5 million rows
 	$(call install,sync,simulator)

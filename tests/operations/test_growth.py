@@ -10,7 +10,7 @@ from support.records import action, investigation
 from pipelines.clock import Clock
 from simulator import ScriptedWorld
 
-SYNCS = 4
+SYNCS = 3
 # A database file grows in blocks, a few of which may be free.
 SLACK_BYTES = 2 * 1024 * 1024
 
