@@ -154,11 +154,11 @@ class ResourceSync:
         whole, gone = self._read_batches(plan)
         if plan.window is not None:
             reading = self._read_in_parts(plan.window, plan.window_rows)
+            whole.add(reading)
             if reading.proven:
                 missing = [each for each in plan.window_ids if each not in reading.identities]
-            whole.add(reading)
-            for start in range(0, len(missing), IDS_PER_CALL):
-                gone += self._read_until_gone(missing[start : start + IDS_PER_CALL], whole)
+                for start in range(0, len(missing), IDS_PER_CALL):
+                    gone += self._read_until_gone(missing[start : start + IDS_PER_CALL], whole)
         self._store.store(whole, what, gone_ids=tuple(gone))
 
     def _read_batches(self, plan: RefreshPlan) -> tuple[Reading, list[str]]:

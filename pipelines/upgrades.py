@@ -28,14 +28,14 @@ def opened(data_dir: DataDir, now: datetime) -> Iterator[Warehouse]:
 
     Raises WarehouseError where it is newer, cannot be copied, or cannot be carried forward; it then is as it was.
     """
-    warehouse = carry_forward(data_dir, now)
+    warehouse = _carried_forward(data_dir, now)
     try:
         yield warehouse
     finally:
         warehouse.close()
 
 
-def carry_forward(data_dir: DataDir, now: datetime) -> Warehouse:
+def _carried_forward(data_dir: DataDir, now: datetime) -> Warehouse:
     """The warehouse, open; an older one first copied aside whole, then brought to this program's version."""
     warehouse = Warehouse(data_dir.warehouse)
     version = warehouse.schema_version()

@@ -26,7 +26,7 @@ from pipelines.windows import Window
 SCHEMA = "defender"
 # dlt's copy of the rows that it merges.
 STAGING_SCHEMA = f"{SCHEMA}_staging"
-# What DuckDB may hold; beyond it, it writes aside, so that a sync takes no more however large the warehouse is.
+# What DuckDB may hold; beyond it, it writes aside.
 MEMORY_LIMIT = "500MB"
 TICK = timedelta(microseconds=1)
 NO_IDS = pa.table({"id": pa.array([], pa.string())})

@@ -10,7 +10,8 @@ import pytest
 from support.records import NOW, action, ago, investigation, iso
 from support.truth import COLUMNS
 
-from simulator import PageCap, ScriptedWorld, World
+from pipelines.errors import PartialError
+from simulator import IgnoreSkip, PageCap, ScriptedWorld, World
 
 SAMPLES = Path(__file__).parents[1] / "contract" / "samples"
 
@@ -343,6 +344,21 @@ def test_an_open_row_that_a_short_answer_leaves_out_is_not_gone(open_stage, worl
     assert rule.fired > 15 / 7
     assert stage.gone("machine_actions") == {"a3"}
     stage.assert_in_step()
+
+
+def test_open_rows_that_cannot_be_proven_whole_are_told_and_not_gone(open_stage, world):
+    for number in range(100):
+        world.put_action(action(f"a{number}", ago(days=3), status="Pending"))
+    stage = open_stage(world, page_size=30, scrub_calls=0)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=5)
+    rule = stage.sim.faults.add(IgnoreSkip(), times=None)
+    done = stage.sync()
+    assert rule.fired
+    assert not any("id eq" in call.params["$filter"] for call in done.calls()), "read by their window"
+    assert isinstance(done.error(), PartialError)
+    assert done.exit_code == 5
+    assert stage.gone("machine_actions") == set()
 
 
 def test_a_gone_row_that_turns_up_again_is_gone_no_more(stage, world):
