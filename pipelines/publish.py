@@ -19,6 +19,7 @@ import duckdb
 from pipelines import sql_files
 from pipelines.data_dir import DataDir
 from pipelines.errors import WarehouseError
+from pipelines.mart_files import MartFiles
 from pipelines.records import RESOURCES
 from pipelines.renewal import renew
 from pipelines.warehouse import SCHEMA, Warehouse
@@ -38,8 +39,6 @@ STATE_TABLES = (
     "watermarks",
     "sync_runs",
 )
-# What many marts read and takes long to work out.
-SHARED_STAGING = ("machine_action_completions", "requestors")
 
 
 @dataclass(frozen=True)
@@ -187,50 +186,36 @@ def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> No
 def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:
     cursor = warehouse.cursor()
     cursor.execute(f"attach '{_quoted(folder / DATABASE)}' as snapshot (storage_version '{STORAGE_VERSION}')")
+    # Each table is committed by itself, so that its file can be written beside the next; nothing reads the
+    # folder before it is whole. The log of that is folded in once, at the end.
+    cursor.execute("set checkpoint_threshold = '1TB'")
     try:
-        cursor.execute("begin")
-        for table in STATE_TABLES:
-            cursor.execute(
-                f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
-            )
         cursor.execute("create schema snapshot.marts")
-        if source == WAREHOUSE:
-            _write_marts(cursor)
-        else:
-            for mart in sql_files.mart_names():
+        with MartFiles(warehouse, folder / "parquet") as files:
+            for mart, query in _mart_queries(source).items():
+                cursor.execute(f"create table snapshot.marts.{mart} as {query}")
+                files.write(mart)
+            for table in STATE_TABLES:
                 cursor.execute(
-                    f"create table snapshot.marts.{mart} as from {source.marts}.{mart}{source.condition}"
+                    f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
                 )
+        cursor.execute("begin")
         _copy_comments(cursor)
         cursor.execute("commit")
-        for mart in sql_files.mart_names():
-            file = _quoted(folder / "parquet" / f"{mart}.parquet")
-            cursor.execute(f"copy snapshot.marts.{mart} to '{file}' (format parquet, compression zstd)")
     finally:
-        cursor.execute("rollback") if _in_transaction(cursor) else None
+        cursor.execute("reset checkpoint_threshold")
         cursor.execute("detach snapshot")
         cursor.close()
 
 
-def _write_marts(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Every mart as a table, those that others read first: so each is worked out once."""
-    for name in SHARED_STAGING:
-        cursor.execute(f"create or replace temp table shared_{name} as from staging.{name}")
-    shared = re.compile(rf"\bstaging\.({'|'.join(SHARED_STAGING)})\b")
-    for mart, query in sql_files.mart_queries().items():
-        over_tables = re.sub(r"\bmarts\.", "snapshot.marts.", shared.sub(r"shared_\1", query))
-        cursor.execute(f"create table snapshot.marts.{mart} as {over_tables}")
-    for name in SHARED_STAGING:
-        cursor.execute(f"drop table shared_{name}")
-
-
-def _in_transaction(cursor: duckdb.DuckDBPyConnection) -> bool:
-    try:
-        cursor.execute("begin")
-    except duckdb.TransactionException:
-        return True
-    cursor.execute("rollback")
-    return False
+def _mart_queries(source: _Source) -> dict[str, str]:
+    """The rows of every mart, those first that others read: so each is worked out once."""
+    if source != WAREHOUSE:
+        return {mart: f"from {source.marts}.{mart}{source.condition}" for mart in sql_files.mart_names()}
+    return {
+        mart: re.sub(r"\bmarts\.", "snapshot.marts.", query)
+        for mart, query in sql_files.mart_queries().items()
+    }
 
 
 def _copy_comments(cursor: duckdb.DuckDBPyConnection) -> None:

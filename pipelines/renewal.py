@@ -5,7 +5,6 @@ snapshot is brought to that, and files that cannot differ are linked. Whether no
 content of the tables, not by what runs are known to have done.
 """
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines import sql_files
+from pipelines.mart_files import MartFiles
 from pipelines.records import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
@@ -40,8 +40,12 @@ def renew(warehouse: Warehouse, former: Path, folder: Path, database: str, stora
         )
         try:
             moved = _move(cursor)
-            cursor.execute("checkpoint snapshot")
-            _write_files(cursor, former / "parquet", folder / "parquet", moved)
+            with MartFiles(warehouse, folder / "parquet") as files:
+                for mart in sql_files.mart_names():
+                    if mart in moved:
+                        files.write(mart)
+                    else:
+                        files.link(mart, former / "parquet")
         finally:
             cursor.execute("detach snapshot")
     finally:
@@ -164,14 +168,3 @@ _MARTS_WITH_AS_OF = """
     select table_name from duckdb_columns()
     where database_name = 'snapshot' and schema_name = 'marts' and column_name = 'as_of'
 """
-
-
-def _write_files(cursor: duckdb.DuckDBPyConnection, former: Path, folder: Path, moved: set[str]) -> None:
-    for mart in sql_files.mart_names():
-        name = f"{mart}.parquet"
-        if mart in moved:
-            cursor.execute(
-                f"copy snapshot.marts.{mart} to '{_quoted(folder / name)}' (format parquet, compression zstd)"
-            )
-        else:
-            os.link(former / name, folder / name)

@@ -2,40 +2,32 @@
 create or replace view marts.containment_episodes as
 with requests as (
     select
-        actions.tenant,
-        actions.machine_id,
-        actions.computer_dns_name,
-        actions.id,
-        actions.type = 'Isolate' as is_isolate,
-        actions.scope,
-        actions.requestor,
-        actions.request_source,
-        actions.requestor_comment,
-        actions.outcome,
-        actions.creation_date_time_utc as created_at,
-        completions.effective_at,
+        tenant,
+        machine_id,
+        machine_name,
+        machine_action_id as id,
+        action_type = 'Isolate' as is_isolate,
+        requested_by,
+        requested_by_kind,
+        comment,
+        outcome,
+        created_at,
+        effective_at,
         -- Where it stands among the effects: an open request after all of them, one that came to nothing
         -- where it was asked for.
         case
-            when completions.effective_at is not null then completions.effective_at
-            when actions.is_running then timestamptz '9999-12-31 00:00:00+00'
-            else actions.creation_date_time_utc
+            when effective_at is not null then effective_at
+            when is_open and not is_gone then timestamptz '9999-12-31 00:00:00+00'
+            else created_at
         end as placed_at,
         -- Until when another request belongs to the same attempt, if no release comes between.
         case
-            when completions.effective_at is not null or actions.is_running
+            when effective_at is not null or (is_open and not is_gone)
                 then timestamptz '9999-12-31 00:00:00+00'
-            else greatest(
-                actions.creation_date_time_utc + interval '24 hours',
-                coalesce(completions.ended_at, actions.creation_date_time_utc)
-            )
+            else greatest(created_at + interval '24 hours', coalesce(ended_at, created_at))
         end as covers_until
-    from staging.machine_actions as actions
-    left join staging.machine_action_completions as completions
-        on
-            actions.tenant = completions.tenant
-            and actions.id = completions.id
-    where actions.machine_id is not null and actions.family = 'isolation'
+    from marts.machine_actions
+    where machine_id is not null and family = 'isolation'
 ),
 
 -- Each release that took effect closes a segment.
@@ -43,13 +35,12 @@ segmented as (
     select
         tenant,
         machine_id,
-        computer_dns_name,
+        machine_name,
         id,
         is_isolate,
-        scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         outcome,
         created_at,
         effective_at,
@@ -68,8 +59,7 @@ releases as (
         tenant,
         machine_id,
         id,
-        requestor,
-        request_source,
+        requested_by,
         created_at,
         effective_at,
         segment - 1 as segment
@@ -93,12 +83,11 @@ covered as (
     select
         tenant,
         machine_id,
-        computer_dns_name,
+        machine_name,
         id,
-        scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         outcome,
         created_at,
         effective_at,
@@ -116,12 +105,11 @@ numbered as (
     select
         tenant,
         machine_id,
-        computer_dns_name,
+        machine_name,
         id,
-        scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         outcome,
         created_at,
         effective_at,
@@ -138,12 +126,11 @@ placed as (
     select
         tenant,
         machine_id,
-        computer_dns_name,
+        machine_name,
         id,
-        scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         outcome,
         created_at,
         effective_at,
@@ -166,16 +153,16 @@ episodes as (
         machine_id,
         segment,
         attempt_group,
-        max(computer_dns_name) as machine_name,
+        max(machine_name) as machine_name,
         min(created_at) as requested_at,
         min(effective_at) as contained_at,
         count(*) as attempts,
         bool_or(outcome = 'pending') as has_pending,
         bool_or(outcome = 'unknown') as has_unknown,
         max(case when place = 1 then id end) as first_action_id,
-        max(case when place = 1 then requestor end) as requestor,
-        max(case when place = 1 then request_source end) as request_source,
-        max(case when place = 1 then requestor_comment end) as comment,
+        max(case when place = 1 then requested_by end) as requested_by,
+        max(case when place = 1 then requested_by_kind end) as requested_by_kind,
+        max(case when place = 1 then comment end) as comment,
         max(case when effect_place = 1 and effective_at is not null then id end) as containing_action_id
     from placed
     group by tenant, machine_id, segment, attempt_group
@@ -221,11 +208,10 @@ decided as (
         episodes.first_action_id,
         episodes.containing_action_id,
         releases.id as release_action_id,
-        episodes.requestor,
-        episodes.request_source,
+        episodes.requested_by,
+        episodes.requested_by_kind,
         episodes.comment,
-        releases.requestor as release_requestor,
-        releases.request_source as release_request_source,
+        releases.requested_by as released_by,
         containment.as_of
     from episodes
     left join released
@@ -262,10 +248,10 @@ select
     epoch(decided.released_at) - epoch(decided.release_requested_at) as seconds_to_release,
     decided.attempts,
     decided.outcome,
-    requesters.requested_by,
-    requesters.requested_by_kind,
+    decided.requested_by,
+    decided.requested_by_kind,
     decided.comment,
-    releasers.requested_by as released_by,
+    decided.released_by,
     decided.first_action_id,
     decided.containing_action_id,
     decided.release_action_id,
@@ -274,16 +260,7 @@ select
             then 'https://security.microsoft.com/machines/' || decided.machine_id
     end as portal_url,
     decided.as_of
-from decided
-left join staging.requestors as requesters
-    on
-        decided.requestor is not distinct from requesters.requestor
-        and decided.request_source is not distinct from requesters.request_source
-left join staging.requestors as releasers
-    on
-        decided.release_action_id is not null
-        and decided.release_requestor is not distinct from releasers.requestor
-        and decided.release_request_source is not distinct from releasers.request_source;
+from decided;
 
 comment on view marts.containment_episodes is 'Each isolation of a machine, from the first request to the release: how long it took to contain, how long it lasted. Use median and p95: one machine that was offline for days spoils a mean. An isolation from before our coverage has no episode.';
 comment on column marts.containment_episodes.tenant is 'Name of the tenant in the configuration.';

@@ -17,28 +17,19 @@ select
     commands.parameters,
     actions.status as action_status,
     actions.outcome as action_outcome,
-    actions.creation_date_time_utc as requested_at,
-    requestors.requested_by,
-    requestors.requested_by_kind,
-    actions.requestor_comment as comment,
+    actions.created_at as requested_at,
+    actions.requested_by,
+    actions.requested_by_kind,
+    actions.comment,
     actions.machine_id,
-    actions.computer_dns_name as machine_name,
-    case
-        when regexp_matches(actions.machine_id, '^[0-9A-Za-z_-]+$')
-            then 'https://security.microsoft.com/machines/' || actions.machine_id
-    end as portal_url,
-    as_of.as_of
+    actions.machine_name,
+    actions.machine_portal_url as portal_url,
+    actions.as_of
 from staging.live_response_commands as commands
-inner join staging.machine_actions as actions
+inner join marts.machine_actions as actions
     on
         commands.tenant = actions.tenant
-        and commands.id = actions.id
-left join staging.requestors as requestors
-    on
-        actions.requestor is not distinct from requestors.requestor
-        and actions.request_source is not distinct from requestors.request_source
-left join staging.as_of as as_of
-    on commands.tenant = as_of.tenant;
+        and commands.id = actions.machine_action_id;
 
 comment on view marts.live_response_commands is 'Which scripts and commands ran where, with what result. Live response started on the device''s portal page never appears in the API, and so not here.';
 comment on column marts.live_response_commands.tenant is 'Name of the tenant in the configuration.';

@@ -3,33 +3,33 @@ create or replace view marts.machine_action_investigations as
 with pairs as (
     select
         actions.tenant,
-        actions.id as machine_action_id,
+        actions.machine_action_id,
         investigations.investigation_id,
         actions.machine_id,
-        coalesce(actions.computer_dns_name, investigations.machine_name) as machine_name,
-        actions.type as action_type,
+        coalesce(actions.machine_name, investigations.machine_name) as machine_name,
+        actions.action_type,
         actions.family,
         actions.status,
         actions.outcome,
-        actions.creation_date_time_utc as created_at,
+        actions.created_at,
         investigations.state,
         investigations.started_at,
         investigations.ended_at,
         investigations.triggering_alert_id,
         case
-            when actions.creation_date_time_utc < investigations.started_at then 'before'
-            when actions.creation_date_time_utc > investigations.ended_at then 'after'
+            when actions.created_at < investigations.started_at then 'before'
+            when actions.created_at > investigations.ended_at then 'after'
             else 'during'
         end as relation,
-        epoch(actions.creation_date_time_utc) - epoch(investigations.started_at) as seconds_from_start,
+        epoch(actions.created_at) - epoch(investigations.started_at) as seconds_from_start,
         investigations.as_of
-    from staging.machine_actions as actions
+    from marts.machine_actions as actions
     inner join marts.investigations as investigations
         on
             actions.tenant = investigations.tenant
             and actions.machine_id = investigations.machine_id
-            and actions.creation_date_time_utc >= investigations.started_at - interval '168 hours'
-            and actions.creation_date_time_utc
+            and actions.created_at >= investigations.started_at - interval '168 hours'
+            and actions.created_at
             <= coalesce(investigations.ended_at, investigations.as_of) + interval '168 hours'
 ),
 

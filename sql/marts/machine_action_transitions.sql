@@ -45,15 +45,15 @@ select
     ordered.changed_at,
     ordered.observed_at,
     epoch(ordered.changed_at) - epoch(ordered.former_changed_at) as seconds_in_former,
-    actions.type as action_type,
+    actions.action_type,
     actions.family,
     actions.machine_id,
-    actions.computer_dns_name as machine_name
+    actions.machine_name
 from ordered
-inner join staging.machine_actions as actions
+inner join marts.machine_actions as actions
     on
         ordered.tenant = actions.tenant
-        and ordered.id = actions.id
+        and ordered.id = actions.machine_action_id
 where not ordered.is_first;
 
 comment on view marts.machine_action_transitions is 'Each change of an action''s status that a sync saw. A status that came and went between two syncs is not here.';

@@ -19,6 +19,7 @@ select
     actions.creation_date_time_utc as created_at,
     actions.last_update_date_time_utc as last_updated_at,
     completions.effective_at,
+    completions.effective_by,
     completions.ended_at,
     epoch(completions.ended_at) - epoch(actions.creation_date_time_utc) as duration_seconds,
     case
@@ -77,6 +78,7 @@ comment on column marts.machine_actions.outcome is 'succeeded, failed, timed_out
 comment on column marts.machine_actions.created_at is 'When the action was asked for.';
 comment on column marts.machine_actions.last_updated_at is 'When the API last changed the action.';
 comment on column marts.machine_actions.effective_at is 'When the action took effect: the earliest last update at which it was seen Succeeded; null if it never was.';
+comment on column marts.machine_actions.effective_by is 'By when it had taken effect at the latest: effective_at, or, where the API tells no time of update, when it was first read as Succeeded.';
 comment on column marts.machine_actions.ended_at is 'The earliest last update at which it was seen in the final status that it has now; null while open.';
 comment on column marts.machine_actions.duration_seconds is 'Seconds from created_at to ended_at; null while open.';
 comment on column marts.machine_actions.age_seconds is 'Seconds from created_at to as_of; 0 for an action newer than as_of.';

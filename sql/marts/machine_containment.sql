@@ -3,36 +3,33 @@ create or replace view marts.machine_containment as
 with requests as (
     select
         actions.tenant,
-        actions.id,
+        actions.machine_action_id as id,
         actions.machine_id,
-        actions.computer_dns_name,
-        actions.type,
+        actions.machine_name,
         actions.scope,
         actions.family,
-        actions.requestor,
-        actions.request_source,
-        actions.requestor_comment,
-        actions.creation_date_time_utc as created_at,
-        actions.is_running as is_pending,
-        completions.effective_at,
+        actions.requested_by,
+        actions.requested_by_kind,
+        actions.comment,
+        actions.created_at,
+        actions.is_open and not actions.is_gone as is_pending,
+        actions.effective_at,
         -- Until when it can have taken effect unseen: gone while open, in a status that is not known, or done
         -- at a time that is not known. The service itself gives up on an open action after about 73 hours.
         case
-            when completions.effective_at is not null then completions.effective_by
-            when actions.is_open and actions.gone_at is not null
-                then least(actions.gone_at, actions.creation_date_time_utc + interval '73 hours')
-            when not actions.is_known_status then timestamptz '9999-12-31 00:00:00+00'
+            when actions.effective_at is not null then actions.effective_by
+            when actions.is_open and actions.is_gone
+                then least(actions.gone_at, actions.created_at + interval '73 hours')
+            when statuses.status is null then timestamptz '9999-12-31 00:00:00+00'
         end as effective_by,
         case
-            when actions.type in ('Isolate', 'RestrictCodeExecution') then 'on'
-            when actions.type in ('Unisolate', 'UnrestrictCodeExecution') then 'off'
+            when actions.action_type in ('Isolate', 'RestrictCodeExecution') then 'on'
+            when actions.action_type in ('Unisolate', 'UnrestrictCodeExecution') then 'off'
             else 'offboarded'
         end as target
-    from staging.machine_actions as actions
-    left join staging.machine_action_completions as completions
-        on
-            actions.tenant = completions.tenant
-            and actions.id = completions.id
+    from marts.machine_actions as actions
+    left join staging.machine_action_statuses as statuses
+        on actions.status = statuses.status
     where
         actions.machine_id is not null
         and actions.family in ('isolation', 'unmanaged_containment', 'app_restriction', 'offboarding')
@@ -46,9 +43,9 @@ family_requests as (
         family as decided_family,
         id,
         scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         created_at,
         effective_at,
         effective_by,
@@ -61,9 +58,9 @@ family_requests as (
         families.family as decided_family,
         requests.id,
         requests.scope,
-        requests.requestor,
-        requests.request_source,
-        requests.requestor_comment,
+        requests.requested_by,
+        requests.requested_by_kind,
+        requests.comment,
         requests.created_at,
         requests.effective_at,
         requests.effective_by,
@@ -81,9 +78,9 @@ effects as (
         decided_family,
         id,
         scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         created_at,
         effective_at,
         target,
@@ -102,9 +99,9 @@ last_effects as (
         decided_family,
         id,
         scope,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        requested_by_kind,
+        comment,
         created_at,
         effective_at,
         target
@@ -182,9 +179,9 @@ states as (
         last_effects.decided_family,
         last_effects.id,
         last_effects.scope,
-        last_effects.requestor,
-        last_effects.request_source,
-        last_effects.requestor_comment,
+        last_effects.requested_by,
+        last_effects.requested_by_kind,
+        last_effects.comment,
         last_effects.target,
         doubts.doubt_id,
         begins.since,
@@ -208,29 +205,25 @@ states as (
 -- A machine that did what it was asked after an offboarding is on board.
 later_effects as (
     select
-        actions.tenant,
-        actions.machine_id,
-        max(actions.creation_date_time_utc) as created_at
-    from staging.machine_actions as actions
-    inner join staging.machine_action_completions as completions
-        on
-            actions.tenant = completions.tenant
-            and actions.id = completions.id
-    where completions.effective_at is not null
-    group by actions.tenant, actions.machine_id
+        tenant,
+        machine_id,
+        max(created_at) as created_at
+    from marts.machine_actions
+    where effective_at is not null
+    group by tenant, machine_id
 ),
 
 names as (
     select
         tenant,
         machine_id,
-        computer_dns_name,
+        machine_name,
         row_number() over (
             partition by tenant, machine_id
             order by created_at desc, id desc
         ) as place
     from requests
-    where computer_dns_name is not null
+    where machine_name is not null
 ),
 
 machines as (
@@ -248,7 +241,7 @@ machines as (
 select
     machines.tenant,
     machines.machine_id,
-    names.computer_dns_name as machine_name,
+    names.machine_name,
     case
         when isolation.id is null then 'no_evidence'
         when isolation.is_on then 'isolated'
@@ -276,9 +269,9 @@ select
     machines.is_offboard_pending,
     isolation.since,
     case when isolation.is_on then epoch(as_of.as_of) - epoch(isolation.since) end as seconds_isolated,
-    requestors.requested_by as "by",
-    requestors.requested_by_kind as by_kind,
-    isolation.requestor_comment as comment,
+    isolation.requested_by as "by",
+    isolation.requested_by_kind as by_kind,
+    isolation.comment,
     isolation.id as evidence_action_id,
     isolation.doubt_id as doubtful_action_id,
     restriction.since as restriction_since,
@@ -306,10 +299,6 @@ left join states as unmanaged
         machines.tenant = unmanaged.tenant
         and machines.machine_id = unmanaged.machine_id
         and unmanaged.decided_family = 'unmanaged_containment'
-left join staging.requestors as requestors
-    on
-        isolation.requestor is not distinct from requestors.requestor
-        and isolation.request_source is not distinct from requestors.request_source
 left join names
     on
         machines.tenant = names.tenant

@@ -4,50 +4,46 @@ with requests as (
     select
         actions.tenant,
         actions.machine_id,
-        actions.computer_dns_name as machine_name,
-        actions.creation_date_time_utc as event_at,
+        actions.machine_name,
+        actions.created_at as event_at,
         'action_requested' as event,
         20 as event_order,
         true as is_api_time,
-        actions.type as detail,
-        actions.id as machine_action_id,
+        actions.action_type as detail,
+        actions.machine_action_id,
         cast(null as varchar) as investigation_id,
         cast(null as varchar) as status,
-        requestors.requested_by as "by",
-        actions.requestor_comment as comment,
+        actions.requested_by as "by",
+        actions.comment,
         0 as version
-    from staging.machine_actions as actions
-    left join staging.requestors as requestors
-        on
-            actions.requestor is not distinct from requestors.requestor
-            and actions.request_source is not distinct from requestors.request_source
+    from marts.machine_actions as actions
 ),
 
 statuses as (
     select
         actions.tenant,
         actions.machine_id,
-        actions.computer_dns_name as machine_name,
+        actions.machine_name,
         coalesce(readings.last_update_date_time_utc, readings.observed_at) as event_at,
         'action_status' as event,
         30 as event_order,
         readings.last_update_date_time_utc is not null as is_api_time,
-        actions.type as detail,
-        actions.id as machine_action_id,
+        actions.action_type as detail,
+        actions.machine_action_id,
         cast(null as varchar) as investigation_id,
         readings.status,
         case
-            when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_requestor
+            when readings.status in ('Cancelled', 'Canceled') then actions.cancelled_by
         end as "by",
         case
             when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_comment
         end as comment,
         readings.version
     from staging.machine_action_versions as readings
-    inner join staging.machine_actions as actions
+    inner join marts.machine_actions as actions
         on
             readings.tenant = actions.tenant
-            and readings.id = actions.id
+            and readings.id = actions.machine_action_id
     left join staging.machine_action_versions as formers
         on
             readings.tenant = formers.tenant

@@ -2,16 +2,16 @@
 create or replace view marts.machines as
 with action_counts as (
     select
-        actions.tenant,
-        actions.machine_id,
+        tenant,
+        machine_id,
         count(*) as action_count,
-        count(*) filter (where actions.is_running) as open_action_count,
-        count(*) filter (where actions.outcome in ('failed', 'timed_out')) as failed_action_count,
-        min(actions.creation_date_time_utc) as first_seen_at,
-        max(actions.creation_date_time_utc) as last_seen_at
-    from staging.machine_actions as actions
-    where actions.machine_id is not null
-    group by actions.tenant, actions.machine_id
+        count(*) filter (where is_open and not is_gone) as open_action_count,
+        count(*) filter (where outcome in ('failed', 'timed_out')) as failed_action_count,
+        min(created_at) as first_seen_at,
+        max(created_at) as last_seen_at
+    from marts.machine_actions
+    where machine_id is not null
+    group by tenant, machine_id
 ),
 
 investigation_counts as (
@@ -31,10 +31,10 @@ sightings as (
     select
         tenant,
         machine_id,
-        computer_dns_name as machine_name,
-        creation_date_time_utc as seen_at
-    from staging.machine_actions
-    where machine_id is not null and computer_dns_name is not null
+        machine_name,
+        created_at as seen_at
+    from marts.machine_actions
+    where machine_id is not null and machine_name is not null
     union all
     select
         tenant,
@@ -111,20 +111,34 @@ other_ids as (
     group by owners.tenant, owners.machine_id
 ),
 
+-- Requests of one moment are few: looking for their greatest id is quicker than putting all in order.
+last_requests as (
+    select
+        actions.tenant,
+        actions.machine_id,
+        max(actions.machine_action_id) as machine_action_id
+    from marts.machine_actions as actions
+    inner join action_counts
+        on
+            actions.tenant = action_counts.tenant
+            and actions.machine_id = action_counts.machine_id
+            and actions.created_at = action_counts.last_seen_at
+    group by actions.tenant, actions.machine_id
+),
+
 last_actions as (
     select
-        tenant,
-        machine_id,
-        id,
-        type,
-        status,
-        creation_date_time_utc,
-        row_number() over (
-            partition by tenant, machine_id
-            order by creation_date_time_utc desc, id desc
-        ) as place
-    from staging.machine_actions
-    where machine_id is not null
+        last_requests.tenant,
+        last_requests.machine_id,
+        last_requests.machine_action_id,
+        actions.action_type,
+        actions.status,
+        actions.created_at
+    from last_requests
+    inner join marts.machine_actions as actions
+        on
+            last_requests.tenant = actions.tenant
+            and last_requests.machine_action_id = actions.machine_action_id
 ),
 
 ids as (
@@ -160,10 +174,10 @@ select
     coalesce(action_counts.failed_action_count, 0) as failed_action_count,
     coalesce(investigation_counts.investigation_count, 0) as investigation_count,
     coalesce(investigation_counts.open_investigation_count, 0) as open_investigation_count,
-    last_actions.id as last_action_id,
-    last_actions.type as last_action_type,
+    last_actions.machine_action_id as last_action_id,
+    last_actions.action_type as last_action_type,
     last_actions.status as last_action_status,
-    last_actions.creation_date_time_utc as last_action_at,
+    last_actions.created_at as last_action_at,
     coalesce(other_ids.other_machine_count, 0) as other_machine_count,
     other_ids.other_machine_ids,
     case
@@ -192,7 +206,6 @@ left join last_actions
     on
         ids.tenant = last_actions.tenant
         and ids.machine_id = last_actions.machine_id
-        and last_actions.place = 1
 left join staging.as_of as as_of
     on ids.tenant = as_of.tenant;
 

@@ -2,81 +2,64 @@
 create or replace view marts.needs_attention as
 with actions as (
     select
-        actions.tenant,
-        actions.id,
-        actions.machine_id,
-        actions.computer_dns_name,
-        actions.type,
-        actions.family,
-        actions.status,
-        actions.outcome,
-        actions.is_running,
-        actions.gone_at,
-        actions.requestor,
-        actions.request_source,
-        actions.requestor_comment,
-        actions.creation_date_time_utc as created_at,
-        completions.effective_at,
-        coalesce(completions.ended_at, actions.last_update_date_time_utc, actions.creation_date_time_utc)
-            as ended_at
-    from staging.machine_actions as actions
-    left join staging.machine_action_completions as completions
-        on
-            actions.tenant = completions.tenant
-            and actions.id = completions.id
+        tenant,
+        machine_action_id,
+        machine_id,
+        machine_name,
+        action_type,
+        family,
+        status,
+        outcome,
+        is_open and not is_gone as is_running,
+        is_gone,
+        is_overdue,
+        is_stuck,
+        requested_by,
+        comment,
+        created_at,
+        effective_at,
+        coalesce(ended_at, last_updated_at, created_at) as ended_at,
+        as_of
+    from marts.machine_actions
 ),
 
 reasoned as (
     select
-        actions.tenant,
-        actions.id,
-        actions.machine_id,
-        actions.computer_dns_name,
-        actions.type,
-        actions.family,
-        actions.status,
-        actions.requestor,
-        actions.request_source,
-        actions.requestor_comment,
-        actions.created_at,
-        actions.ended_at,
-        as_of.as_of,
+        tenant,
+        machine_action_id,
+        machine_id,
+        machine_name,
+        action_type,
+        family,
+        status,
+        requested_by,
+        comment,
+        created_at,
+        ended_at,
+        as_of,
         case
-            when actions.outcome in ('failed', 'timed_out') and actions.type = 'Isolate'
-                then 'containment_failed'
-            when actions.outcome in ('failed', 'timed_out') and actions.type = 'Unisolate'
-                then 'release_failed'
-            when actions.is_running and epoch(as_of.as_of) - epoch(actions.created_at) > 262800
-                then 'stuck'
-            when
-                actions.is_running
-                and epoch(as_of.as_of) - epoch(actions.created_at) > families.overdue_after_seconds
-                then 'overdue'
-            when
-                actions.outcome in ('failed', 'timed_out')
-                and actions.ended_at >= as_of.as_of - interval '168 hours'
+            when outcome in ('failed', 'timed_out') and action_type = 'Isolate' then 'containment_failed'
+            when outcome in ('failed', 'timed_out') and action_type = 'Unisolate' then 'release_failed'
+            when is_stuck then 'stuck'
+            when is_overdue then 'overdue'
+            when outcome in ('failed', 'timed_out') and ended_at >= as_of - interval '168 hours'
                 then 'other_failure'
         end as reason
     from actions
-    inner join staging.as_of as as_of
-        on actions.tenant = as_of.tenant
-    inner join staging.action_families as families
-        on actions.family = families.family
-    where actions.gone_at is null and (actions.is_running or actions.outcome in ('failed', 'timed_out'))
+    where not is_gone and (is_running or outcome in ('failed', 'timed_out'))
 ),
 
 candidates as (
     select
         tenant,
-        id,
+        machine_action_id,
         machine_id,
-        computer_dns_name,
-        type,
+        machine_name,
+        action_type,
         family,
         status,
-        requestor,
-        request_source,
-        requestor_comment,
+        requested_by,
+        comment,
         created_at,
         ended_at,
         as_of,
@@ -98,7 +81,7 @@ type_successes as (
         actions.tenant,
         actions.machine_id,
         actions.family,
-        actions.type,
+        actions.action_type,
         max(actions.created_at) as created_at,
         max(actions.effective_at) as effective_at
     from actions
@@ -107,7 +90,7 @@ type_successes as (
             actions.tenant = candidate_machines.tenant
             and actions.machine_id = candidate_machines.machine_id
     where actions.effective_at is not null
-    group by actions.tenant, actions.machine_id, actions.family, actions.type
+    group by actions.tenant, actions.machine_id, actions.family, actions.action_type
 ),
 
 -- So does any success of the family that was asked for later, whichever of the two was done first. But a
@@ -125,17 +108,17 @@ family_successes as (
 unsettled as (
     select
         candidates.tenant,
-        candidates.id as machine_action_id,
+        candidates.machine_action_id,
         cast(null as varchar) as investigation_id,
         candidates.machine_id,
-        candidates.computer_dns_name as machine_name,
-        coalesce(candidates.machine_id, candidates.id) as subject_id,
+        candidates.machine_name,
+        coalesce(candidates.machine_id, candidates.machine_action_id) as subject_id,
         candidates.family,
         candidates.reason,
-        candidates.type as action_type,
+        candidates.action_type,
         candidates.status,
-        requestors.requested_by,
-        candidates.requestor_comment as comment,
+        candidates.requested_by,
+        candidates.comment,
         case
             when candidates.reason in ('stuck', 'overdue') then candidates.created_at
             else candidates.ended_at
@@ -153,11 +136,7 @@ unsettled as (
             candidates.tenant = type_successes.tenant
             and candidates.machine_id = type_successes.machine_id
             and candidates.family = type_successes.family
-            and candidates.type = type_successes.type
-    left join staging.requestors as requestors
-        on
-            candidates.requestor is not distinct from requestors.requestor
-            and candidates.request_source is not distinct from requestors.request_source
+            and candidates.action_type = type_successes.action_type
     where
         not coalesce(family_successes.created_at > candidates.created_at, false)
         and not (

@@ -2,31 +2,24 @@
 create or replace view marts.requestor_activity as
 with counted as (
     select
-        actions.tenant,
-        requestors.requested_by,
-        date_trunc('week', actions.creation_date_time_utc at time zone 'UTC') as week_utc,
+        tenant,
+        requested_by,
+        date_trunc('week', created_at at time zone 'UTC') as week_utc,
         count(*) as action_count,
-        count(*) filter (where actions.outcome = 'succeeded') as succeeded_count,
-        count(*) filter (where actions.outcome = 'failed') as failed_count,
-        count(*) filter (where actions.outcome = 'timed_out') as timed_out_count,
-        count(*) filter (where actions.outcome = 'cancelled') as cancelled_count,
-        count(*) filter (where actions.outcome = 'pending') as pending_count,
-        count(*) filter (where actions.outcome = 'unknown') as unknown_count,
-        count(*) filter (where requestors.requested_by_kind = 'automation') as automation_count,
-        count(distinct actions.machine_id) as machine_count,
-        min(requestors.requested_by_kind) as first_kind,
-        max(requestors.requested_by_kind) as last_kind,
-        min(actions.creation_date_time_utc) as first_action_at,
-        max(actions.creation_date_time_utc) as last_action_at
-    from staging.machine_actions as actions
-    left join staging.requestors as requestors
-        on
-            actions.requestor is not distinct from requestors.requestor
-            and actions.request_source is not distinct from requestors.request_source
-    group by
-        actions.tenant,
-        requestors.requested_by,
-        date_trunc('week', actions.creation_date_time_utc at time zone 'UTC')
+        count(*) filter (where outcome = 'succeeded') as succeeded_count,
+        count(*) filter (where outcome = 'failed') as failed_count,
+        count(*) filter (where outcome = 'timed_out') as timed_out_count,
+        count(*) filter (where outcome = 'cancelled') as cancelled_count,
+        count(*) filter (where outcome = 'pending') as pending_count,
+        count(*) filter (where outcome = 'unknown') as unknown_count,
+        count(*) filter (where requested_by_kind = 'automation') as automation_count,
+        count(distinct machine_id) as machine_count,
+        min(requested_by_kind) as first_kind,
+        max(requested_by_kind) as last_kind,
+        min(created_at) as first_action_at,
+        max(created_at) as last_action_at
+    from marts.machine_actions
+    group by tenant, requested_by, date_trunc('week', created_at at time zone 'UTC')
 )
 
 select

@@ -1,25 +1,17 @@
 -- One row per tenant, UTC hour, type of action and outcome.
 create or replace view marts.response_activity as
 select
-    actions.tenant,
-    date_trunc('hour', actions.creation_date_time_utc at time zone 'UTC') as hour_utc,
-    actions.type as action_type,
-    actions.outcome,
+    tenant,
+    date_trunc('hour', created_at at time zone 'UTC') as hour_utc,
+    action_type,
+    outcome,
     count(*) as action_count,
-    count(*) filter (where actions.is_running) as open_count,
-    count(*) filter (where requestors.requested_by_kind = 'person') as person_count,
-    count(*) filter (where requestors.requested_by_kind = 'application') as application_count,
-    count(*) filter (where requestors.requested_by_kind = 'automation') as automation_count
-from staging.machine_actions as actions
-left join staging.requestors as requestors
-    on
-        actions.requestor is not distinct from requestors.requestor
-        and actions.request_source is not distinct from requestors.request_source
-group by
-    actions.tenant,
-    date_trunc('hour', actions.creation_date_time_utc at time zone 'UTC'),
-    actions.type,
-    actions.outcome;
+    count(*) filter (where is_open and not is_gone) as open_count,
+    count(*) filter (where requested_by_kind = 'person') as person_count,
+    count(*) filter (where requested_by_kind = 'application') as application_count,
+    count(*) filter (where requested_by_kind = 'automation') as automation_count
+from marts.machine_actions
+group by tenant, date_trunc('hour', created_at at time zone 'UTC'), action_type, outcome;
 
 comment on view marts.response_activity is 'How much was done, hour by hour. Every count may be added up over any rows.';
 comment on column marts.response_activity.tenant is 'Name of the tenant in the configuration.';

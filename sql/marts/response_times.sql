@@ -24,11 +24,11 @@ request_moments as (
     select
         tenant,
         machine_id,
-        creation_date_time_utc as moment_at,
+        created_at as moment_at,
         1 as moment_order,
         cast(null as varchar) as investigation_id,
-        creation_date_time_utc as created_at
-    from staging.machine_actions
+        created_at
+    from marts.machine_actions
     where machine_id is not null
 ),
 
@@ -47,20 +47,16 @@ first_actions as (
 
 isolations as (
     select
-        actions.tenant,
-        actions.machine_id,
-        actions.type = 'Isolate' as is_isolate,
-        actions.creation_date_time_utc as created_at,
-        completions.effective_at
-    from staging.machine_actions as actions
-    inner join staging.machine_action_completions as completions
-        on
-            actions.tenant = completions.tenant
-            and actions.id = completions.id
+        tenant,
+        machine_id,
+        action_type = 'Isolate' as is_isolate,
+        created_at,
+        effective_at
+    from marts.machine_actions
     where
-        actions.machine_id is not null
-        and actions.family in ('isolation', 'offboarding')
-        and completions.effective_at is not null
+        machine_id is not null
+        and family in ('isolation', 'offboarding')
+        and effective_at is not null
 ),
 
 -- Effects before a start of the same moment, requests after it.

@@ -10,6 +10,8 @@ with arrays as (
             when json_type(commands) = 'ARRAY' then cast(json_extract(commands, '$') as json[])
         end as entries
     from defender.machine_actions
+    -- Most actions have none, and an empty list costs as much to unnest as a full one.
+    where cast(commands as varchar) <> '[]'
 ),
 
 listed as (

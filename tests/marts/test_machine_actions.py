@@ -40,6 +40,7 @@ def test_a_whole_row(world: World) -> None:
             "created_at": "03-01 10:00",
             "last_updated_at": "03-01 10:05",
             "effective_at": "03-01 10:05",
+            "effective_by": "03-01 10:05",
             "ended_at": "03-01 10:05",
             "duration_seconds": 300.0,
             "age_seconds": 7200.0,
@@ -64,6 +65,16 @@ def test_a_whole_row(world: World) -> None:
             "synced_at": "03-01 11:00",
             "as_of": "03-01 12:00",
         }
+    ]
+
+
+def test_an_action_without_a_time_of_update_took_effect_by_when_it_was_read(world: World) -> None:
+    world.run("03-01 12:00")
+    world.action("a1", at="03-01 10:00", last_update_date_time_utc=None, synced_at="03-01 11:00")
+    world.action("a2", status="Failed", at="03-01 10:00", last_update_date_time_utc=None)
+    assert world.rows("marts.machine_actions", "effective_at", "effective_by") == [
+        ("03-01 10:00", "03-01 11:00"),
+        (None, None),
     ]
 
 
