@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
+
 # JSON functions, DuckDB's too, fail on thousands of levels.
 MOST_LEVELS = 100
 # Python refuses to read longer ones (sys.set_int_max_str_digits), as they take quadratic time.
@@ -86,6 +88,18 @@ def canonical(value: Any) -> str:
     return text
 
 
+def quick_canonical(raw: bytes) -> str | None:
+    """`canonical` of a value's text in a fifth of the time; None where that might not give the same."""
+    if len(raw) > LONGEST_WHOLE_NUMBER or raw.count(b"[") + raw.count(b"{") > MOST_LEVELS:
+        return None
+    try:
+        text = _quick_encoder.encode(_quick_decoder.decode(raw))
+    except ValueError:
+        return None
+    # Of ASCII, the two encoders spell only DEL differently.
+    return text.decode() if text.isascii() and b"\x7f" not in text else None
+
+
 def storable(value: Any) -> str:
     """JSON that a database takes, of any value: odd text and lone surrogates are spelled out as text."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -109,6 +123,15 @@ def _whole_number(text: str) -> "int | OddText":
 _decoder = json.JSONDecoder(
     parse_float=_fraction, parse_int=_whole_number, parse_constant=OddText, strict=False
 )
+
+
+def _refuse_fraction(_text: str) -> None:
+    raise ValueError("a fraction, which the two encoders may spell differently")
+
+
+# What it takes is JSON without fractions, and means the same to `_decoder`.
+_quick_decoder = msgspec.json.Decoder(float_hook=_refuse_fraction)
+_quick_encoder = msgspec.json.Encoder(order="sorted")
 
 
 def _may_be_deep(text: str) -> bool:

@@ -266,7 +266,7 @@ def _unfold_machine_actions(by_field: dict[str, Sequence[Any]]) -> None:
 
 def _fast_array(column: Column, values: Sequence[Any]) -> "pa.Array[Any]":
     if column.kind in JSON_KINDS:
-        return pa.array([_canonical_raw(column.kind, raw) for raw in values], pa.string())
+        return pa.array(_canonical_texts(column.kind, values), pa.string())
     if column.kind == "time":
         return _fast_times(pa.array(values, pa.string()))
     return pa.array(values, column.arrow_type)
@@ -285,14 +285,24 @@ def _fast_times(texts: pa.StringArray) -> "pa.Array[Any]":
     return truncated.cast(TIMESTAMP)
 
 
-_SHORT_JSON: dict[tuple[str, bytes], str] = {("list", b"[]"): "[]", ("object", b"{}"): "{}"}
+_SHORT_JSON: dict[str, dict[bytes, str | None]] = {
+    "list": {b"null": None, b"[]": "[]"},
+    "object": {b"null": None, b"{}": "{}"},
+}
 
 
-def _canonical_raw(kind: str, raw: msgspec.Raw) -> str | None:
-    text = bytes(raw)
-    if text == b"null":
-        return None
-    return _SHORT_JSON.get((kind, text)) or _read_json(kind, json_text.parse_member(text.decode()))
+def _canonical_texts(kind: str, raws: Iterable[msgspec.Raw]) -> list[str | None]:
+    """The canonical JSON of values that are all of that kind or null; ValueError where one is not."""
+    short = _SHORT_JSON[kind]
+    # No JSON that msgspec takes holds a zero byte.
+    texts = b"\0".join(raws).split(b"\0") if raws else []
+    return [short[text] if text in short else _canonical_raw(kind, text) for text in texts]
+
+
+def _canonical_raw(kind: str, raw: bytes) -> str:
+    fits = raw.startswith(b"[" if kind == "list" else b"{")
+    quick = json_text.quick_canonical(raw) if fits else None
+    return quick or _read_json(kind, json_text.parse_member(raw.decode()))
 
 
 # --- record by record -----------------------------------------------------------------------------
