@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -239,8 +240,10 @@ def page_decoder(resource: Resource) -> Callable[[bytes], DecodedPage]:
 
 def _decode_fast(resource: Resource, records: list[msgspec.Struct]) -> DecodedPage:
     fields = resource.record_type.__struct_fields__
-    columns = list(zip(*map(msgspec.structs.astuple, records), strict=True)) or [()] * len(fields)
-    by_field: dict[str, Sequence[Any]] = dict(zip(fields, columns, strict=True))
+    values = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
+    by_field: dict[str, Sequence[Any]] = {
+        field: values[place :: len(fields)] for place, field in enumerate(fields)
+    }
     if resource is MACHINE_ACTIONS:
         _unfold_machine_actions(by_field)
     if "" in by_field["id"]:
@@ -257,7 +260,7 @@ def _unfold_machine_actions(by_field: dict[str, Sequence[Any]]) -> None:
     for member in ("file_identifier", "file_identifier_type"):
         by_field[f"related_file_info__{member}"] = [file and getattr(file, member) for file in files]
     older = by_field.pop("last_update_time_utc")
-    if any(value is not None for value in older):
+    if older.count(None) < len(older):
         newer = by_field["last_update_date_time_utc"]
         by_field["last_update_date_time_utc"] = [
             a if a is not None else b for a, b in zip(newer, older, strict=True)
