@@ -16,7 +16,8 @@ import duckdb
 from pipelines import sql_files
 from pipelines.data_dir import DataDir
 from pipelines.defender import Loader
-from pipelines.publish import DATABASE, publish
+from pipelines.publish import publish
+from pipelines.snapshot_files import DATABASE
 from pipelines.warehouse import Warehouse
 
 ACTIONS, INVESTIGATIONS, MACHINES = 1_000_000, 200_000, 20_000

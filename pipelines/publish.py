@@ -16,20 +16,18 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import sql_files
+from pipelines import snapshot_files, sql_files
+from pipelines.background import Background
 from pipelines.data_dir import DataDir
 from pipelines.errors import WarehouseError
-from pipelines.mart_files import MartFiles
 from pipelines.records import RESOURCES
 from pipelines.renewal import renew
+from pipelines.snapshot_files import DATABASE, PARQUET
 from pipelines.warehouse import SCHEMA, Warehouse
 
 logger = logging.getLogger(__name__)
 
-DATABASE = "defender.duckdb"
 PARTIAL = ".partial"
-# DuckDB 1.4 and later read this; files of 2.0's own format are unreadable to 1.4 and 1.5.
-STORAGE_VERSION = "v1.4.0"
 # The published file is named like schema `defender`, so its state tables stand in schema `main`: then
 # `defender.machine_actions` is the catalog's table, and not an ambiguous reference.
 STATE_TABLES = (
@@ -112,7 +110,7 @@ def _publish_at(
         shutil.rmtree(left_over)
     target = _free_name(place.snapshots, now)
     partial = target.with_name(target.name + PARTIAL)
-    (partial / "parquet").mkdir(parents=True)
+    (partial / PARQUET).mkdir(parents=True)
     write(partial)
     _set_modes(data_dir, partial)
     partial.rename(target)
@@ -179,26 +177,26 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
 
 def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> None:
     """All tenants' snapshot: from the one before where nothing is new, which is much quicker."""
-    if former is None or not renew(warehouse, former, folder, DATABASE, STORAGE_VERSION):
+    if former is None or not renew(warehouse, former, folder):
         _write_database(warehouse, folder, WAREHOUSE)
 
 
 def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:
     cursor = warehouse.cursor()
-    cursor.execute(f"attach '{_quoted(folder / DATABASE)}' as snapshot (storage_version '{STORAGE_VERSION}')")
+    snapshot_files.attach(cursor, folder)
     # Each table is committed by itself, so that its file can be written beside the next; nothing reads the
     # folder before it is whole. The log of that is folded in once, at the end.
     cursor.execute("set checkpoint_threshold = '1TB'")
     try:
         cursor.execute("create schema snapshot.marts")
-        with MartFiles(warehouse, folder / "parquet") as files:
-            for mart, query in _mart_queries(source).items():
-                cursor.execute(f"create table snapshot.marts.{mart} as {query}")
-                files.write(mart)
+        with Background(warehouse) as background:
             for table in STATE_TABLES:
-                cursor.execute(
+                background.execute(
                     f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
                 )
+            for mart, query in _mart_queries(source).items():
+                cursor.execute(f"create table snapshot.marts.{mart} as {query}")
+                background.execute(snapshot_files.parquet_statement(mart, folder))
         cursor.execute("begin")
         _copy_comments(cursor)
         cursor.execute("commit")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import sql_files
-from pipelines.mart_files import MartFiles
+from pipelines import snapshot_files, sql_files
 from pipelines.records import RESOURCES
+from pipelines.snapshot_files import DATABASE
 from pipelines.warehouse import SCHEMA, Warehouse
 
 # What a run that finds nothing new writes to: small, and copied whole.
@@ -23,29 +23,26 @@ MOST_GROWTH = 1.5
 MART = re.compile(r"\bmarts\.")
 
 
-def renew(warehouse: Warehouse, former: Path, folder: Path, database: str, storage_version: str) -> bool:
+def renew(warehouse: Warehouse, former: Path, folder: Path) -> bool:
     """Make `folder` the snapshot of now from the one in `former`; False, and no change, where that cannot be.
 
     It can be where the state tables hold the same rows, and the views are those that made the former one.
     """
-    if not (former / database).is_file():
+    if not (former / DATABASE).is_file():
         return False
     cursor = warehouse.cursor()
     try:
-        if not _is_same(cursor, former / database):
+        if not _is_same(cursor, former / DATABASE):
             return False
-        shutil.copyfile(former / database, folder / database)
-        cursor.execute(
-            f"attach '{_quoted(folder / database)}' as snapshot (storage_version '{storage_version}')"
-        )
+        shutil.copyfile(former / DATABASE, folder / DATABASE)
+        snapshot_files.attach(cursor, folder)
         try:
             moved = _move(cursor)
-            with MartFiles(warehouse, folder / "parquet") as files:
-                for mart in sql_files.mart_names():
-                    if mart in moved:
-                        files.write(mart)
-                    else:
-                        files.link(mart, former / "parquet")
+            for mart in sql_files.mart_names():
+                if mart in moved:
+                    cursor.execute(snapshot_files.parquet_statement(mart, folder))
+                else:
+                    snapshot_files.link_parquet(mart, former, folder)
         finally:
             cursor.execute("detach snapshot")
     finally:

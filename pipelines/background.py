@@ -1,0 +1,35 @@
+"""Statements that run beside others, where one alone would leave a core idle."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from pipelines.warehouse import Warehouse
+
+
+class Background:
+    """Runs statements on a cursor and a thread of its own, one after the other.
+
+    The end of the `with` waits for them, and raises what one of them raised.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._cursor = warehouse.cursor()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._running: list[Future[object]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=error is not None)
+        self._cursor.close()
+        if error is None:
+            for each in self._running:
+                each.result()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement some time later; what it reads must be committed."""
+        self._running.append(self._thread.submit(self._cursor.execute, statement))
