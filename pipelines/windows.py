@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pendulum
 
 # Rows of one load: enough to be fast, few enough to be held in memory and committed often.
-CHUNK_ROWS = 250_000
+CHUNK_ROWS = 235_000
 # The service keeps rows so long; those older than the settled days may vanish while they are read.
 KEPT_DAYS = 180
 SETTLED_DAYS = 175
