@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.absent import treat_as_absent
 from pipelines.clock import Clock
 from pipelines.errors import ConfigurationError, DefenderSyncError, ExitCode, StoppedError
 
@@ -344,6 +345,7 @@ def main() -> None:
 
 def program() -> None:
     """`main`, and then the end of the process at once: nothing is left to tidy up, and nothing to say."""
+    treat_as_absent()
     try:
         main()
         code = 0
