@@ -41,7 +41,7 @@ TRUTH_NAMES = {
     STOCK_PARQUET: "stock",
     INSERT: "insert",
 }
-OUR_COMMAND = (PYTHON, "-c", "from pipelines.cli import main; main()")
+OUR_COMMAND = (PYTHON, "-m", "pipelines")
 LATENCY_SECONDS = 0.3
 
 
