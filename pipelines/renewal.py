@@ -7,15 +7,21 @@ content of the tables, not by what runs are known to have done.
 
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 
 from pipelines import snapshot_files, sql_files
+from pipelines.background import Background
 from pipelines.records import RESOURCES
 from pipelines.snapshot_files import DATABASE
 from pipelines.warehouse import SCHEMA, Warehouse
 
+# What must be the same.
+CONTENT_TABLES = tuple(
+    table for resource in RESOURCES.values() for table in (resource.name, resource.versions_table)
+)
 # What a run that finds nothing new writes to: small, and copied whole.
 RUN_TABLES = ("quarantine", "watermarks", "sync_runs")
 # A renewed file keeps free blocks of what was renewed before; one that grew by more is written anew.
@@ -28,50 +34,55 @@ def renew(warehouse: Warehouse, former: Path, folder: Path) -> bool:
 
     It can be where the state tables hold the same rows, and the views are those that made the former one.
     """
-    if not (former / DATABASE).is_file():
+    if not (former / DATABASE).is_file() or not _is_copied_if_same(warehouse, former, folder):
         return False
-    cursor = warehouse.cursor()
-    try:
-        if not _is_same(cursor, former / DATABASE):
-            return False
-        shutil.copyfile(former / DATABASE, folder / DATABASE)
-        snapshot_files.attach(cursor, folder)
-        try:
-            moved = _move(cursor)
-            for mart in sql_files.mart_names():
-                if mart in moved:
-                    cursor.execute(snapshot_files.parquet_statement(mart, folder))
-                else:
-                    snapshot_files.link_parquet(mart, former, folder)
-        finally:
-            cursor.execute("detach snapshot")
-    finally:
-        cursor.close()
+    with snapshot_files.attached(warehouse, folder) as cursor:
+        _move_tables(cursor)
+        _move_marts(warehouse, cursor, former, folder)
     return True
+
+
+def _is_copied_if_same(warehouse: Warehouse, former: Path, folder: Path) -> bool:
+    """Copy the database, if the snapshot tells what a new one would, but for `as_of` and when rows were read."""
+    cursor = warehouse.cursor()
+    cursor.execute(f"attach '{_quoted(former / DATABASE)}' as former (read_only)")
+    try:
+        if not _may_be_same(cursor):
+            return False
+        # Rows of the same number are nearly always the same rows, and comparing them takes as long as copying.
+        with ThreadPoolExecutor(1, thread_name_prefix="copy") as thread:
+            copying = thread.submit(shutil.copyfile, former / DATABASE, folder / DATABASE)
+            is_same = all(
+                _content(cursor, f"former.main.{table}") == _content(cursor, f"{SCHEMA}.{table}")
+                for table in CONTENT_TABLES
+            )
+            copying.result()
+    finally:
+        cursor.execute("detach former")
+        cursor.close()
+    if not is_same:
+        (folder / DATABASE).unlink()
+    return is_same
 
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def _is_same(cursor: duckdb.DuckDBPyConnection, former: Path) -> bool:
-    """Whether the snapshot tells what a new one would, but for `as_of` and when rows were read."""
-    cursor.execute(f"attach '{_quoted(former)}' as former (read_only)")
-    try:
-        return (
-            _columns(cursor, "former", "main", "marts") == _columns(cursor, None, SCHEMA, "marts")
-            and _size_is_sound(cursor)
-            and not _one(cursor, _VIEWS_ARE_NEWER)
-            and not _one(cursor, _READING_DECIDES)
-            and _coverage(cursor, "former.marts") == _coverage(cursor, "marts")
-            and all(
-                _content(cursor, f"former.main.{table}") == _content(cursor, f"{SCHEMA}.{table}")
-                for resource in RESOURCES.values()
-                for table in (resource.name, resource.versions_table)
-            )
+def _may_be_same(cursor: duckdb.DuckDBPyConnection) -> bool:
+    """What can be told at once."""
+    return (
+        _columns(cursor, "former", "main", "marts") == _columns(cursor, None, SCHEMA, "marts")
+        and _size_is_sound(cursor)
+        and not _one(cursor, _VIEWS_ARE_NEWER)
+        and not _one(cursor, _READING_DECIDES)
+        and all(
+            _one(cursor, f"select count(*) from former.main.{table}")
+            == _one(cursor, f"select count(*) from {SCHEMA}.{table}")
+            for table in CONTENT_TABLES
         )
-    finally:
-        cursor.execute("detach former")
+        and _coverage(cursor, "former.marts") == _coverage(cursor, "marts")
+    )
 
 
 _VIEWS_ARE_NEWER = f"""
@@ -96,7 +107,7 @@ def _one(cursor: duckdb.DuckDBPyConnection, query: str) -> object:
 def _columns(
     cursor: duckdb.DuckDBPyConnection, catalog: str | None, state: str, marts: str
 ) -> list[tuple[object, ...]]:
-    names = [*RESOURCES, *(each.versions_table for each in RESOURCES.values()), *RUN_TABLES]
+    names = [*CONTENT_TABLES, *RUN_TABLES]
     return cursor.execute(
         """
         select schema_name = $marts, table_name, column_name, data_type from duckdb_columns()
@@ -123,13 +134,11 @@ def _content(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[object
     """What tells two contents of a table apart; when its rows were read is left out."""
     names = [row[0] for row in cursor.execute(f"describe {table}").fetchall() if row[0] != "synced_at"]
     hashed = f"hash({', '.join(names)})"
-    return cursor.execute(f"select count(*), bit_xor({hashed}), sum({hashed} >> 32) from {table}").fetchall()
+    return cursor.execute(f"select bit_xor({hashed}), sum({hashed} >> 32) from {table}").fetchall()
 
 
-def _move(cursor: duckdb.DuckDBPyConnection) -> set[str]:
-    """Bring tables and marts to now; the marts that moved."""
-    aged = {row[0] for row in cursor.execute(_MARTS_WITH_AS_OF).fetchall()}
-    cursor.execute("begin")
+def _move_tables(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Bring the state tables to now: when rows were read, and the tables of the run."""
     for name in RESOURCES:
         cursor.execute(
             f"""
@@ -146,19 +155,27 @@ def _move(cursor: duckdb.DuckDBPyConnection) -> set[str]:
     for table in RUN_TABLES:
         cursor.execute(f"delete from snapshot.main.{table}")
         cursor.execute(f"insert into snapshot.main.{table} by name from {SCHEMA}.{table}")
+
+
+def _move_marts(warehouse: Warehouse, cursor: duckdb.DuckDBPyConnection, former: Path, folder: Path) -> None:
+    """Bring the marts that tell `as_of` to now, with their files; those of the others are linked."""
+    moved = {row[0] for row in cursor.execute(_MARTS_WITH_AS_OF).fetchall()}
     renewals = sql_files.renewals()
-    for mart in aged & renewals.keys():
-        cursor.execute(renewals[mart])
-    for mart, query in sql_files.mart_queries().items():
-        if mart in aged - renewals.keys():
-            # Over the tables of the other marts, which stand already as they are now.
-            over_tables = MART.sub("snapshot.marts.", query)
-            cursor.execute(f"delete from snapshot.marts.{mart}")
-            cursor.execute(f"insert into snapshot.marts.{mart} by name {over_tables}")
-    cursor.execute("commit")
+    with Background(warehouse) as background:
+        for mart in sorted(moved & renewals.keys()):
+            cursor.execute(renewals[mart])
+            background.execute(snapshot_files.parquet_statement(mart, folder))
+        for mart, query in sql_files.mart_queries().items():
+            if mart not in moved:
+                snapshot_files.link_parquet(mart, former, folder)
+            elif mart not in renewals:
+                # Over the tables of the other marts, which stand already as they are now.
+                over_tables = MART.sub("snapshot.marts.", query)
+                cursor.execute(f"delete from snapshot.marts.{mart}")
+                cursor.execute(f"insert into snapshot.marts.{mart} by name {over_tables}")
+                cursor.execute(snapshot_files.parquet_statement(mart, folder))
     for name in RESOURCES:
         cursor.execute(f"drop table touched_{name}")
-    return aged
 
 
 _MARTS_WITH_AS_OF = """

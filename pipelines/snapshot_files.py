@@ -1,9 +1,13 @@
 """The files of a snapshot: one database, and each mart as Parquet beside it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
+
+from pipelines.warehouse import Warehouse
 
 DATABASE = "defender.duckdb"
 PARQUET = "parquet"
@@ -16,12 +20,29 @@ ROW_GROUP_SIZE = 30_720
 PARQUET_FORMAT = "format parquet, compression zstd, dictionary_size_limit 1000"
 
 
-def attach(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Open the folder's database, or make it, as catalog `snapshot`."""
-    cursor.execute(
-        f"attach '{_quoted(folder / DATABASE)}' as snapshot "
-        f"(storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE})"
-    )
+@contextmanager
+def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A cursor to the folder's database, made if need be, as catalog `snapshot`; it is whole afterwards.
+
+    Each statement is committed by itself, so that others can read beside it what it made: nobody reads the
+    folder before it is whole. What was logged of that is folded in once, at the end.
+    """
+    cursor = warehouse.cursor()
+    try:
+        cursor.execute(
+            f"attach '{_quoted(folder / DATABASE)}' as snapshot "
+            f"(storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE})"
+        )
+        cursor.execute("set checkpoint_threshold = '1TB'")
+        try:
+            yield cursor
+        finally:
+            with suppress(duckdb.TransactionException):  # none is open, unless one failed
+                cursor.execute("rollback")
+            cursor.execute("reset checkpoint_threshold")
+            cursor.execute("detach snapshot")
+    finally:
+        cursor.close()
 
 
 def parquet_statement(mart: str, folder: Path) -> str:
