@@ -18,10 +18,10 @@ select
     actions.outcome,
     actions.creation_date_time_utc as created_at,
     actions.last_update_date_time_utc as last_updated_at,
-    completions.effective_at,
-    completions.effective_by,
-    completions.ended_at,
-    epoch(completions.ended_at) - epoch(actions.creation_date_time_utc) as duration_seconds,
+    actions.effective_at,
+    actions.effective_by,
+    actions.ended_at,
+    epoch(actions.ended_at) - epoch(actions.creation_date_time_utc) as duration_seconds,
     case
         when actions.creation_date_time_utc > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(actions.creation_date_time_utc)
@@ -49,13 +49,9 @@ select
     actions.gone_at,
     actions.synced_at,
     as_of.as_of
-from staging.machine_actions as actions
+from staging.machine_action_completions as actions
 left join staging.action_families as families
     on actions.family = families.family
-left join staging.machine_action_completions as completions
-    on
-        actions.tenant = completions.tenant
-        and actions.id = completions.id
 left join staging.requestors as requestors
     on
         actions.requestor is not distinct from requestors.requestor
