@@ -1,6 +1,7 @@
 """Statements that run beside others, where one alone would leave a core idle."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,7 @@ from pipelines.warehouse import Warehouse
 class Background:
     """Runs statements on a cursor and a thread of its own, one after the other.
 
-    The end of the `with` waits for them, and raises what one of them raised.
+    The end of the `with` waits for them, and raises what one of them raised; after an error it ends them.
     """
 
     def __init__(self, warehouse: Warehouse) -> None:
@@ -24,11 +25,19 @@ class Background:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(cancel_futures=error is not None)
+        self._thread.shutdown(wait=error is None, cancel_futures=error is not None)
+        if error is not None:
+            self._interrupt()
         self._cursor.close()
         if error is None:
             for each in self._running:
                 each.result()
+
+    def _interrupt(self) -> None:
+        while running := [each for each in self._running if not each.done()]:
+            # Again and again: an interruption that comes just before a statement begins is forgotten.
+            self._cursor.interrupt()
+            wait_for(running, timeout=0.05)
 
     def execute(self, statement: str) -> None:
         """Run a statement some time later; what it reads must be committed."""

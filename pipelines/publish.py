@@ -72,6 +72,8 @@ def publish(
     `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `keeps_before`: unless it is false,
     the snapshots before stay. Raises WarehouseError where it cannot be written; what was published before stays.
     """
+    # The marts rely on it that every row has its version, also one that a killed run left without.
+    warehouse.add_missing_versions()
     try:
         return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
     except duckdb.OutOfMemoryException:

@@ -56,12 +56,13 @@ def _is_copied_if_same(warehouse: Warehouse, former: Path, folder: Path) -> bool
                 _content(cursor, f"former.main.{table}") == _content(cursor, f"{SCHEMA}.{table}")
                 for table in CONTENT_TABLES
             )
-            copying.result()
+            if is_same:
+                copying.result()
     finally:
         cursor.execute("detach former")
         cursor.close()
     if not is_same:
-        (folder / DATABASE).unlink()
+        (folder / DATABASE).unlink(missing_ok=True)
     return is_same
 
 

@@ -22,7 +22,8 @@ PARQUET_FORMAT = "format parquet, compression zstd, dictionary_size_limit 1000"
 
 @contextmanager
 def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A cursor to the folder's database, made if need be, as catalog `snapshot`; it is whole afterwards.
+    """A cursor to the folder's database, made if need be, as catalog `snapshot`; it is whole where the `with`
+    ends well.
 
     Each statement is committed by itself, so that others can read beside it what it made: nobody reads the
     folder before it is whole. What was logged of that is folded in once, at the end.
@@ -36,11 +37,17 @@ def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConn
         cursor.execute("set checkpoint_threshold = '1TB'")
         try:
             yield cursor
-        finally:
-            with suppress(duckdb.TransactionException):  # none is open, unless one failed
-                cursor.execute("rollback")
-            cursor.execute("reset checkpoint_threshold")
+            # A detach would do it too, but says only in its second line what was wrong.
+            cursor.execute("checkpoint snapshot")
             cursor.execute("detach snapshot")
+        except BaseException:
+            for statement in ("rollback", "detach snapshot"):
+                # What is wrong was raised already; a detach that fails detaches all the same.
+                with suppress(duckdb.Error):
+                    cursor.execute(statement)
+            raise
+        finally:
+            cursor.execute("reset checkpoint_threshold")
     finally:
         cursor.close()
 

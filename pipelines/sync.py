@@ -234,9 +234,7 @@ class _Run:
             self._writer.prepare(self._settings.tenants[0].name).result()
         self._warehouse.create_tables()
         self._warehouse.create_views(self._clock.now(), self._settings.aliases)
-        for tenant in self._settings.tenants:
-            for name in self._settings.sync.resources:
-                self._warehouse.add_missing_versions(tenant.name, RESOURCES[name])
+        self._warehouse.add_missing_versions()
 
     # --- tenants ---
 

@@ -326,12 +326,14 @@ class Warehouse:
                 [tenant, resource.name, watermark, largest_page, scrubbed_until, stamp],
             )
 
-    def add_missing_versions(self, tenant: str, resource: Resource) -> None:
-        """Versions of rows that a run loaded but did not live to commit."""
-        since = self.progress(tenant, resource).updated_at
-        with self.transaction() as cursor:
-            condition, values = ("synced_at > ?", [since]) if since else ("true", [])
-            self._add_versions(cursor, tenant, resource, condition, values)
+    def add_missing_versions(self) -> None:
+        """Versions of rows, of any tenant, that a run loaded but did not live to commit."""
+        for resource in RESOURCES.values():
+            for (tenant,) in self._rows(f"select distinct tenant from {SCHEMA}.{resource.name}", []):
+                since = self.progress(tenant, resource).updated_at
+                with self.transaction() as cursor:
+                    condition, values = ("synced_at > ?", [since]) if since else ("true", [])
+                    self._add_versions(cursor, tenant, resource, condition, values)
 
     def _add_versions(
         self,

@@ -95,6 +95,21 @@ def test_every_column_of_every_published_mart_has_a_comment(synced):
     assert bare == []
 
 
+def test_a_row_that_a_killed_run_left_without_its_version_is_published_with_it(open_stage):
+    stage = open_stage(ScriptedWorld([action("a", ago(hours=3), status="Pending")]), publishes=True)
+    stage.sync().assert_ok()
+    warehouse = Warehouse(stage.data_dir / "warehouse.duckdb")
+    warehouse.connection.execute(
+        "update defender.machine_actions set status = 'Failed', synced_at = synced_at + interval '1 hour'"
+    )
+    warehouse.close()
+    published_again(stage)
+    assert stage.published().rows("select version, status from main.machine_action_versions order by 1") == [
+        {"version": 1, "status": "Pending"},
+        {"version": 2, "status": "Failed"},
+    ]
+
+
 def test_the_link_is_relative_and_leads_to_a_folder_named_by_utc_time(synced):
     link = synced.data_dir / "published"
     assert link.is_symlink()

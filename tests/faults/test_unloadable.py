@@ -142,6 +142,7 @@ def test_a_full_disk_is_told_and_costs_no_row(filled, limit):
     gc.collect()
     assert "disk" in told or "snapshot cannot be written" in told
     assert "sync again" in told or "then run: defender-sync publish" in told
+    assert "snapshot" not in told or "File too large" in told
     assert os.readlink(filled.data_dir / "published") == published
     assert filled.published().one("select count(*) from main.machine_actions") == 10
     assert_heals(filled)
