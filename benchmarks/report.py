@@ -274,7 +274,9 @@ def _chunk_goal(measured: Measured | None) -> Goal:
     chunks = [] if measured is None else [chunk for chunk in measured.chunks if chunk[0] >= SMALL]
     if len(chunks) < 3:
         return Goal(what, wanted, "", None)
-    # The first of full size stands for the empty table, the last three for the full one.
+    # The first of full size stands for the empty table, the three slowest for the full one: the last ones are
+    # investigations, whose table is small.
     empty = chunks[0][1] / chunks[0][0]
-    full = sum(each for _, each in chunks[-3:]) / sum(rows for rows, _ in chunks[-3:])
+    slowest = sorted(chunks, key=lambda chunk: chunk[1] / chunk[0])[-3:]
+    full = sum(each for _, each in slowest) / sum(rows for rows, _ in slowest)
     return Goal(what, wanted, f"{full / empty:.2f} ×", full <= 2 * empty)
