@@ -4,12 +4,12 @@ Owns filters and literals in OData's spelling, the plan of which page to ask nex
 set of pages holds every row.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-# A short page of fewer rows than this is believed to be the last one on the word of earlier runs alone.
-FEW_ROWS = 100
+# A page with less than this part of the rows asked is too short for a server's cap.
+FEW_ROWS = 1 / 100
 
 
 def time_literal(moment: datetime) -> str:
@@ -41,34 +41,32 @@ def ids_filter(ids: Iterable[str]) -> str:
 class PageSizes:
     """What was learnt about the length of an endpoint's pages.
 
-    `asked` is sent as `$top`; `largest_ever` and `largest_now` are the longest page seen in any run and in
-    this one; `capped` tells that in this run rows were found behind a short page.
+    `asked` is sent as `$top`; `largest_ever` is the longest page seen in any run; `capped` tells that in this
+    run rows were found behind a short page.
     """
 
     asked: int
     largest_ever: int = 0
-    largest_now: int = 0
     capped: bool = False
 
     def saw(self, rows: int) -> None:
         """Remember a page of that many rows."""
-        self.largest_now = max(self.largest_now, rows)
         self.largest_ever = max(self.largest_ever, rows)
 
-    def ends_the_list(self, rows: int, known_rows: int | None = None) -> bool:
-        """Whether a page of that many rows, fewer than asked, must be the last one.
+    def is_whole_list(self, rows: int, known_rows: int | None = None) -> bool:
+        """Whether a first page of that many rows, fewer than asked, must be the only one of its list.
 
-        It must be where the server was seen to give longer pages in this run. Earlier runs count too, as
-        long as little would hide behind a cap that is new since: where the page is quite short, or holds
-        at least the `known_rows` that the warehouse has of that range. Where the server was caught capping
-        its pages, only an empty one ends a list: it may cap by bytes, and no two pages be of one length.
+        It may be where longer pages were seen, and little would hide behind a cap that is new since, be it
+        by a minute: where the page is quite short, or holds at least the `known_rows` that the warehouse has
+        of that range. Where the server was caught capping its pages, only an empty one ends a list: it may
+        cap by bytes, and no two pages be of one length.
         """
-        if self.capped:
-            return False
-        if self.largest_now > rows:
-            return True
-        believed = rows < FEW_ROWS or (known_rows is not None and rows >= known_rows)
-        return believed and self.largest_ever > rows
+        few = rows < self.asked * FEW_ROWS or (known_rows is not None and rows >= known_rows)
+        return few and self.may_be_whole_list(rows)
+
+    def may_be_whole_list(self, rows: int) -> bool:
+        """Whether a first page of that many rows may be the only one of its list: longer ones came, uncapped."""
+        return not self.capped and rows < self.largest_ever
 
 
 @dataclass
@@ -121,7 +119,8 @@ class PagePlan:
             self.size = short
             sizes.capped = True
         if rows < self.size:
-            if sizes.ends_the_list(rows, known_rows):
+            # Behind other pages, a short one is the last if none comes behind it: the cap may be new.
+            if self.covered == rows and sizes.is_whole_list(rows, known_rows):
                 self.done = True
                 return True
             self._short = rows
@@ -163,6 +162,10 @@ class Proof:
         self.positions += rows
         self.pages += rows > 0
         return len(self.identities) > before or rows == 0
+
+    def repeats(self, identities: Collection[Hashable]) -> bool:
+        """Whether a page holds the very rows of the pages counted so far."""
+        return len(identities) == self.positions and self.identities == set(identities)
 
     @property
     def holds(self) -> bool:

@@ -184,6 +184,9 @@ class ListReader:
                 in_flight.append(self._submit(filter_text, plan.ask(), plan.size))
             page, server_time = in_flight.popleft().result()
             reading.server_time = reading.server_time or server_time
+            if page.rows and proof.repeats(page.identities) and self.sizes.may_be_whole_list(page.rows):
+                # `$skip` has no effect: only its length can tell that the first page was the only one.
+                break
             brought_news = self._take(page, reading, proof)
             if not brought_news:
                 # The same rows again: `$skip` has no effect, or the order turned over. No proof.
@@ -199,7 +202,7 @@ class ListReader:
                 if replans > MOST_REPLANS:
                     reading.proven = False
                     break
-            if guarded and not plan.done and plan.covered > 2 * (expected_rows or 0):
+            if guarded and aligned and not plan.done and plan.covered > 2 * (expected_rows or 0):
                 guarded = False
                 self._refuse_too_many(filter_text)
         for future in in_flight:

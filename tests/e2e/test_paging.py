@@ -194,6 +194,16 @@ def test_a_page_that_comes_short_in_the_middle_of_a_list_hides_no_rows(open_stag
     stage.assert_in_step(again=False)
 
 
+@pytest.mark.parametrize("nth", range(2, 9))
+def test_pages_that_become_shorter_within_a_sync_hide_no_rows(open_stage, nth):
+    world = history(120, oldest_days=170, days=165)
+    stage = open_stage(world, page_size=25, scrub_calls=0)
+    rule = stage.sim.faults.add(PageCap(7), nth=nth, times=1 + nth % 3)
+    stage.sync().assert_ok()
+    assert rule.fired > 0
+    stage.assert_in_step(again=False)
+
+
 def test_a_server_that_ignores_skip_still_gives_all_rows_in_windows_that_fit_a_page(open_stage):
     stage = open_stage(history(), page_size=PAGE, scrub_calls=0)
     rule = stage.sim.faults.add(IgnoreSkip(), times=None)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from support.records import NOW
 
 from pipelines.odata import (
-    FEW_ROWS,
     PagePlan,
     PageSizes,
     Proof,
@@ -93,9 +92,9 @@ def test_each_position_is_read_once_where_the_server_caps_its_pages(total, asked
     assert calls <= 2 * (total // min(asked, cap)) + 8
 
 
-@given(st.integers(0, 600), st.lists(st.integers(1, 299), min_size=1, max_size=12))
-def test_each_position_is_read_once_where_no_two_pages_are_of_one_length(total, caps):
-    read, _ = walk(total, 300, caps)
+@given(st.integers(0, 600), st.lists(st.integers(3, 300), min_size=1, max_size=12), st.integers(0, 300))
+def test_each_position_is_read_once_where_no_two_pages_are_of_one_length(total, caps, largest_ever):
+    read, _ = walk(total, 300, caps, sizes=PageSizes(300, largest_ever))
     assert read == list(range(total))
 
 
@@ -136,33 +135,27 @@ def test_no_page_is_asked_far_past_the_rows_that_are_expected():
 
 
 @pytest.mark.parametrize(
-    ("largest_now", "largest_ever", "rows", "known", "ends"),
+    ("largest_ever", "rows", "known", "whole"),
     [
-        (0, 0, 50, None, False),  # nothing is known of this endpoint
-        (60, 60, 50, None, True),  # a longer page came in this very run
-        (
-            50,
-            60,
-            50,
-            None,
-            True,
-        ),  # a longer one came in an earlier run, and little would hide behind a new cap
-        (0, 10_000, FEW_ROWS, None, False),  # much could hide
-        (0, 10_000, 1_024, 1_024, True),  # all that the warehouse knows of the range is there
-        (0, 10_000, 1_024, 1_025, False),
-        (0, 1_024, 1_024, 1_024, False),  # never a longer page than this one
+        (0, 50, None, False),  # nothing is known of this endpoint
+        (60, 50, None, True),  # longer pages came, and little would hide behind a new cap
+        (10_000, 100, None, False),  # much could hide
+        (10_000, 1_024, 1_024, True),  # all that the warehouse knows of the range is there
+        (10_000, 1_024, 1_025, False),
+        (1_024, 1_024, 1_024, False),  # never a longer page than this one
     ],
 )
-def test_a_short_page_is_the_last_one_only_on_good_grounds(largest_now, largest_ever, rows, known, ends):
-    assert PageSizes(10_000, largest_ever, largest_now).ends_the_list(rows, known) is ends
+def test_a_short_first_page_is_the_whole_list_only_on_good_grounds(largest_ever, rows, known, whole):
+    assert PageSizes(10_000, largest_ever).is_whole_list(rows, known) is whole
+    assert not PageSizes(10_000, largest_ever, capped=True).is_whole_list(rows, known)
 
 
-def test_the_longest_page_is_remembered_by_run_and_for_ever():
+def test_the_longest_page_is_remembered():
     sizes = PageSizes(10_000, largest_ever=70)
     sizes.saw(50)
-    assert (sizes.largest_now, sizes.largest_ever) == (50, 70)
+    assert sizes.largest_ever == 70
     sizes.saw(90)
-    assert (sizes.largest_now, sizes.largest_ever) == (90, 90)
+    assert sizes.largest_ever == 90
 
 
 # --- the proof ----------------------------------------------------------------------------------
