@@ -208,7 +208,7 @@ class ListReader:
         for future in in_flight:
             future.cancel()
         reading.proven = reading.proven and proof.holds
-        reading.identities = set(proof.identities)
+        reading.identities = proof.identities
         reading.rows = proof.positions
         return reading
 

@@ -9,9 +9,8 @@ with actions as (
         action_type,
         family,
         status,
-        outcome,
-        is_open and not is_gone as is_running,
-        is_gone,
+        outcome in ('failed', 'timed_out') as has_failed,
+        not is_gone and (is_open or outcome in ('failed', 'timed_out')) as is_candidate,
         is_overdue,
         is_stuck,
         requested_by,
@@ -21,32 +20,6 @@ with actions as (
         coalesce(ended_at, last_updated_at, created_at) as ended_at,
         as_of
     from marts.machine_actions
-),
-
-reasoned as (
-    select
-        tenant,
-        machine_action_id,
-        machine_id,
-        machine_name,
-        action_type,
-        family,
-        status,
-        requested_by,
-        comment,
-        created_at,
-        ended_at,
-        as_of,
-        case
-            when outcome in ('failed', 'timed_out') and action_type = 'Isolate' then 'containment_failed'
-            when outcome in ('failed', 'timed_out') and action_type = 'Unisolate' then 'release_failed'
-            when is_stuck then 'stuck'
-            when is_overdue then 'overdue'
-            when outcome in ('failed', 'timed_out') and ended_at >= as_of - interval '168 hours'
-                then 'other_failure'
-        end as reason
-    from actions
-    where not is_gone and (is_running or outcome in ('failed', 'timed_out'))
 ),
 
 candidates as (
@@ -63,9 +36,15 @@ candidates as (
         created_at,
         ended_at,
         as_of,
-        reason
-    from reasoned
-    where reason is not null
+        case
+            when has_failed and action_type = 'Isolate' then 'containment_failed'
+            when has_failed and action_type = 'Unisolate' then 'release_failed'
+            when is_stuck then 'stuck'
+            when is_overdue then 'overdue'
+            when has_failed and ended_at >= as_of - interval '168 hours' then 'other_failure'
+        end as reason
+    from actions
+    where is_candidate
 ),
 
 candidate_machines as (
@@ -73,6 +52,7 @@ candidate_machines as (
         tenant,
         machine_id
     from candidates
+    where reason is not null
 ),
 
 -- A success of the same type that came after the failure settles it, also one that was asked for earlier.
@@ -138,7 +118,8 @@ unsettled as (
             and candidates.family = type_successes.family
             and candidates.action_type = type_successes.action_type
     where
-        not coalesce(family_successes.created_at > candidates.created_at, false)
+        candidates.reason is not null
+        and not coalesce(family_successes.created_at > candidates.created_at, false)
         and not (
             candidates.reason not in ('stuck', 'overdue')
             and coalesce(type_successes.effective_at > candidates.ended_at, false)
