@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 
 from simulator import answers, odata, query, times
@@ -80,6 +80,10 @@ class Service:
             effects = self.faults.due(call)
             try:
                 answer = await self._answer(request, call, effects, handler)
+            except ClientDisconnect:
+                # A client that was killed while it asked.
+                call.status = None
+                raise
             except Exception:
                 call.status, call.failure = 500, traceback.format_exc()
                 raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from pathlib import Path
 from time import monotonic
@@ -55,6 +57,24 @@ def _break(sim):
         sim.faults.before_request(lambda: 1 // 0, on="other")
         assert session.get(sim.url, verify=sim.ca_bundle, timeout=5).status_code == 500
         assert sim.requests[-1].status == 500
+
+
+def test_a_client_that_dies_while_it_asks_is_no_error_of_the_simulator():
+    with Simulator(ScriptedWorld()) as sim:
+        port = int(sim.url.rsplit(":", 1)[1])
+        context = ssl.create_default_context(cafile=sim.ca_bundle)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        ):
+            connection.sendall(
+                f"POST /{sim.tenant_id}/oauth2/v2.0/token HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\ngrant".encode()
+            )
+            deadline = monotonic() + 5
+            while not sim.requests and monotonic() < deadline:
+                threading.Event().wait(0.005)
+        assert [call.endpoint for call in sim.requests] == ["token"]
 
 
 def test_it_also_answers_by_the_name_of_localhost(serve):

@@ -124,7 +124,7 @@ class Soak:
         self.stage.sync().assert_ok()
         self.stage.assert_in_step(again=False)
         unexpected = "select error from defender.sync_runs where error like 'unexpected %'"
-        assert not self.stage.warehouse().rows(unexpected)
+        assert self.stage.warehouse().rows(unexpected) == []
         self.counts["comparisons"] += 1
         self.counts["rows compared"] += len(self.stage.truth("machine_actions"))
         self.counts["rows compared"] += len(self.stage.truth("investigations"))
