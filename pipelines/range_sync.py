@@ -98,7 +98,7 @@ class RangeSync:
         if not missing:
             return ()
         # An answer may be cut short: gone is what two readings do not show.
-        again = self._reader.read_window(window, self._horizon, reading.rows)
+        again = self._reader.read_in_parts(window, self._horizon, reading.rows)
         return tuple(each for each in missing if each not in again.identities) if again.proven else ()
 
     def _outlook(self, key: RangeKey, plan: WindowPlan) -> str:

@@ -105,7 +105,7 @@ class ListReader:
     ) -> Reading:
         """All rows of a window, proven; else what came, with the windows that could not be proven.
 
-        Raises TooManyRowsError where it should be cut first.
+        Raises TooManyRowsError where it should be cut first; `read_in_parts` does so.
         """
         guarded = window.length > SHORTEST_WINDOW
         reading = self._read_once(self._filter(window), expected_rows, known_rows, guarded=guarded)
@@ -123,6 +123,18 @@ class ListReader:
         for part in parts:
             whole.add(self.read_window(part, horizon))
         return whole
+
+    def read_in_parts(
+        self, window: Window, horizon: Horizon, expected_rows: int, known_rows: int | None = None
+    ) -> Reading:
+        """As `read_window`, and in halves where it holds too many rows for one reading."""
+        try:
+            return self.read_window(window, horizon, expected_rows, known_rows)
+        except TooManyRowsError:
+            whole = Reading()
+            for part in window.halves():
+                whole.add(self.read_in_parts(part, horizon, expected_rows // 2))
+            return whole
 
     def _is_proven(self, reading: Reading, window: Window, horizon: Horizon) -> bool:
         if reading.pages <= 1 or (reading.proven and horizon.is_settled(window)):

@@ -153,7 +153,7 @@ class ResourceSync:
         self._observer.reading(self.run_row, what, self.reader)
         whole, gone = self._read_batches(plan)
         if plan.window is not None:
-            reading = self._read_in_parts(plan.window, plan.window_rows)
+            reading = self.reader.read_in_parts(plan.window, self._horizon, plan.window_rows)
             whole.add(reading)
             if reading.proven:
                 missing = [each for each in plan.window_ids if each not in reading.identities]
@@ -198,15 +198,6 @@ class ResourceSync:
             first.add(self._read_ids(ids[middle:]))
             return first
 
-    def _read_in_parts(self, window: Window, expected_rows: int) -> Reading:
-        try:
-            return self.reader.read_window(window, self._horizon, expected_rows)
-        except TooManyRowsError:
-            whole = Reading()
-            for part in window.halves():
-                whole.add(self._read_in_parts(part, expected_rows // 2))
-            return whole
-
     # --- settled history ---
 
     def _scrub(self, caught_up_from: datetime) -> None:
@@ -230,7 +221,7 @@ class ResourceSync:
             )
             what = f"scrub {window}"
             self._observer.reading(self.run_row, what, self.reader)
-            reading = self.reader.read_window(window, self._horizon, known_rows, known_rows)
+            reading = self.reader.read_in_parts(window, self._horizon, known_rows, known_rows)
             start = window.end
             done = start >= settled.end
             self._store.store(reading, what, scrubbed_until=settled.start if done else start)

@@ -212,6 +212,20 @@ def test_a_server_that_ignores_skip_still_gives_all_rows_in_windows_that_fit_a_p
     stage.assert_in_step(again=False)
 
 
+def test_a_server_that_begins_to_ignore_skip_is_scrubbed_and_refreshed_all_the_same(open_stage):
+    world = history(30)
+    stage = open_stage(world, page_size=PAGE, scrub_calls=1_000)
+    stage.sync().assert_ok()
+    for number in range(40):
+        late = action(f"late{number}", ago(days=20, minutes=number), updated=stage.clock())
+        world.put_action(late)
+    stage.clock.advance(hours=2)
+    rule = stage.sim.faults.add(IgnoreSkip(), times=None)
+    stage.sync().assert_ok()
+    assert rule.fired > 0
+    stage.assert_in_step(again=False)
+
+
 def test_a_second_that_cannot_be_proven_ends_in_part_and_holds_the_watermark_back(open_stage):
     moment = ago(days=20)
     crowd = [action(f"c{n:02}", moment) for n in range(20)]
