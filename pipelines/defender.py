@@ -6,7 +6,8 @@ nothing in it can be lost, be older or be newer than the database.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,35 @@ from pipelines.warehouse import SCHEMA, Warehouse
 DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "list": "json", "object": "json"}
 # Rows are unique within one load (see `sync`), so dlt needs not look for duplicates itself.
 MERGE: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
+# Of the source as a whole: dlt's check of a resource's own leaves an error behind that holds on to the rows.
 FREEZE_TYPES: Any = {"data_type": "freeze"}
 
 
-@dlt.source(name="defender")
-def defender(pages: dict[str, Iterable[pa.Table]], *, is_all_new: bool = False) -> Iterator[DltResource]:
+@dlt.source(name="defender", schema_contract=FREEZE_TYPES)
+def defender(pages: dict[str, list[pa.Table]], *, is_all_new: bool = False) -> Iterator[DltResource]:
     """Machine actions and investigations; `pages` holds each resource's Arrow tables, by its name."""
     for name, tables in pages.items():
         yield defender_resource(RESOURCES[name], tables, is_all_new=is_all_new)
 
 
-def defender_resource(
-    resource: Resource, tables: Iterable[pa.Table], *, is_all_new: bool = False
-) -> DltResource:
-    """A resource that merges the tables it is given, every column declared.
+def defender_resource(resource: Resource, tables: list[pa.Table], *, is_all_new: bool = False) -> DltResource:
+    """A resource that merges the tables it is given, every column declared, and takes them out of the list.
 
     Rows of which the table is known to hold none are appended: a merge would look each of them up again.
     """
     return dlt.resource(
-        iter(tables),
+        _taken(tables),
         name=resource.name,
         primary_key=("tenant", "id"),
         write_disposition="append" if is_all_new else MERGE,
         columns=_columns(resource),
-        schema_contract=FREEZE_TYPES,
     )
+
+
+def _taken(tables: list[pa.Table]) -> Iterator[pa.Table]:
+    """Each table, taken out of the list, so that nobody else holds it."""
+    while tables:
+        yield tables.pop(0)
 
 
 def _columns(resource: Resource) -> Any:
@@ -81,10 +86,16 @@ class Loader:
         self._warehouse = warehouse
         self._working_dir = working_dir
         self._pipelines: dict[str, dlt.Pipeline] = {}
+        # What dlt leaves behind refers to itself and to every frame that was on the stack, until Python's collector
+        # comes by. In a thread of its own there are no callers above it, who have rows in their hands.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
         shutil.rmtree(working_dir, ignore_errors=True)
 
-    def load(self, tenant: str, pages: dict[str, Iterable[pa.Table]], *, is_all_new: bool = False) -> None:
-        """Merge the tables of each resource; all of them are in the database when this returns."""
+    def load(self, tenant: str, pages: dict[str, list[pa.Table]], *, is_all_new: bool = False) -> None:
+        """Merge the tables of each resource, and empty their lists; all are in the database when this returns."""
+        self._thread.submit(self._load, tenant, pages, is_all_new).result()
+
+    def _load(self, tenant: str, pages: dict[str, list[pa.Table]], is_all_new: bool) -> None:
         try:
             self._pipeline(tenant).run(defender(pages, is_all_new=is_all_new), loader_file_format="parquet")
         except BaseException:
@@ -114,4 +125,5 @@ class Loader:
 
     def close(self) -> None:
         """Leave no working files behind."""
+        self._thread.shutdown(wait=False)
         shutil.rmtree(self._working_dir, ignore_errors=True)

@@ -214,8 +214,9 @@ class _Run:
         self._prepare()
         status.note_start(self._data_dir, self._run_id, self._started_at)
         self._watch.begun(self._warehouse, self._run_id)
-        self._sync_tenants()
-        self._writer.close(wait=True)
+        with self._warehouse.less_memory():
+            self._sync_tenants()
+            self._writer.close(wait=True)
         self._loader.close()
         self._check()
         self._warehouse.forget_runs(self._started_at - timedelta(days=self._settings.sync.run_log_days))

@@ -5,7 +5,7 @@ The database is the authority on how far each tenant was read. Rows of the state
 transaction after its rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +28,8 @@ SCHEMA = "defender"
 STAGING_SCHEMA = f"{SCHEMA}_staging"
 # What DuckDB may hold; beyond it, it writes aside.
 MEMORY_LIMIT = "500MB"
+# While rows are read and stored it needs less, and Arrow holds them too.
+MEMORY_LIMIT_WHILE_READING = "250MB"
 TICK = timedelta(microseconds=1)
 NO_IDS = pa.table({"id": pa.array([], pa.string())})
 
@@ -111,6 +113,13 @@ class Warehouse:
         holds up every thread of Python.
         """
         self._is_left_open = True
+
+    @contextmanager
+    def less_memory(self) -> Iterator[None]:
+        """Leave some of DuckDB's memory to others for a while."""
+        self.connection.execute(f"set memory_limit = '{MEMORY_LIMIT_WHILE_READING}'")
+        yield
+        self.connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
 
     def lift_memory_limit(self) -> None:
         """Let DuckDB take what the machine has, for a statement that cannot write aside enough."""

@@ -1,11 +1,17 @@
-"""A snapshot that needs more memory than a sync is given is written without that limit."""
+"""Memory: what a snapshot may take, and what a load must not keep."""
 
 from __future__ import annotations
 
+import gc
 import logging
 
+import pyarrow as pa
+
 import pipelines.sync
+from pipelines.defender import Loader
 from pipelines.publish import publish
+from pipelines.records import RESOURCES
+from pipelines.warehouse import Warehouse
 from simulator import World
 
 
@@ -24,3 +30,36 @@ def test_a_snapshot_that_needs_more_memory_than_the_limit_is_written_all_the_sam
     rows = stage.published().one("select count(*) from marts.machine_actions")
     assert rows == len(stage.loaded("machine_actions"))
     assert len(list((stage.data_dir / "snapshots").iterdir())) == 1
+
+
+def test_a_load_holds_on_to_no_rows_even_before_the_collector_comes_by(tmp_path):
+    resource, rows = RESOURCES["machine_actions"], 20_000
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    loader = Loader(warehouse, tmp_path / "dlt")
+    loader.create_state_tables("contoso")
+
+    def load(number: int) -> None:
+        # As a caller that has the rows in hand while they are loaded.
+        table = pa.table([_column(field, number, rows) for field in resource.schema], schema=resource.schema)
+        loader.load("contoso", {resource.name: [table]})
+
+    load(0)
+    gc.collect()
+    gc.disable()
+    try:
+        before = pa.total_allocated_bytes()
+        for number in range(1, 4):
+            load(number)
+        held = pa.total_allocated_bytes() - before
+    finally:
+        gc.enable()
+        loader.close()
+        warehouse.close()
+    # Each of the three has more than a megabyte of ids alone.
+    assert held < 100_000
+
+
+def _column(field: pa.Field, number: int, rows: int) -> pa.Array:
+    if field.name == "id":
+        return pa.array([f"{number}-{each:060}" for each in range(rows)])
+    return pa.repeat("contoso", rows) if field.name == "tenant" else pa.nulls(rows, field.type)
