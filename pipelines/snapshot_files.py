@@ -13,11 +13,12 @@ DATABASE = "defender.duckdb"
 PARQUET = "parquet"
 # DuckDB 1.4 and later read this; files of 2.0's own format are unreadable to 1.4 and 1.5.
 STORAGE_VERSION = "v1.4.0"
-# DuckDB writes and reads a row group by one thread. Of its own 122,880 rows, most tenants' tables have one.
+# DuckDB writes and reads a row group by one thread. Of its own 122,880 rows, most tenants' tables have one; and
+# a thread that writes Parquet holds one in memory.
 ROW_GROUP_SIZE = 30_720
 # A column with more distinct values in a row group is written plain, quicker and smaller than by DuckDB's
 # default, which puts most ids of a row group into a dictionary first.
-PARQUET_FORMAT = "format parquet, compression zstd, dictionary_size_limit 1000"
+PARQUET_FORMAT = f"format parquet, compression zstd, dictionary_size_limit 1000, row_group_size {ROW_GROUP_SIZE}"
 
 
 @contextmanager
