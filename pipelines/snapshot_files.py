@@ -18,7 +18,9 @@ STORAGE_VERSION = "v1.4.0"
 ROW_GROUP_SIZE = 30_720
 # A column with more distinct values in a row group is written plain, quicker and smaller than by DuckDB's
 # default, which puts most ids of a row group into a dictionary first.
-PARQUET_FORMAT = f"format parquet, compression zstd, dictionary_size_limit 1000, row_group_size {ROW_GROUP_SIZE}"
+PARQUET_FORMAT = (
+    f"format parquet, compression zstd, dictionary_size_limit 1000, row_group_size {ROW_GROUP_SIZE}"
+)
 
 
 @contextmanager
