@@ -48,7 +48,7 @@ def defender_resource(resource: Resource, tables: list[pa.Table], *, is_all_new:
 
 
 def _taken(tables: list[pa.Table]) -> Iterator[pa.Table]:
-    """Each table, taken out of the list, so that nobody else holds it."""
+    """Each table, taken out of the list, so that nothing that dlt leaves behind holds it."""
     while tables:
         yield tables.pop(0)
 

@@ -41,32 +41,35 @@ def ids_filter(ids: Iterable[str]) -> str:
 class PageSizes:
     """What was learnt about the length of an endpoint's pages.
 
-    `asked` is sent as `$top`; `largest_ever` is the longest page seen in any run; `capped` tells that in this
-    run rows were found behind a short page.
+    `asked` is sent as `$top`; `largest_ever` and `largest_now` are the longest page seen in any run and in
+    this one; `capped` tells that in this run rows were found behind a short page.
     """
 
     asked: int
     largest_ever: int = 0
+    largest_now: int = 0
     capped: bool = False
 
     def saw(self, rows: int) -> None:
         """Remember a page of that many rows."""
+        self.largest_now = max(self.largest_now, rows)
         self.largest_ever = max(self.largest_ever, rows)
 
     def is_whole_list(self, rows: int, known_rows: int | None = None) -> bool:
-        """Whether a first page of that many rows, fewer than asked, must be the only one of its list.
+        """Whether a first page of that many rows, fewer than asked, is taken for the whole of its list.
 
-        It may be where longer pages were seen, and little would hide behind a cap that is new since, be it
-        by a minute: where the page is quite short, or holds at least the `known_rows` that the warehouse has
-        of that range. Where the server was caught capping its pages, only an empty one ends a list: it may
-        cap by bytes, and no two pages be of one length.
+        It is where longer pages were seen in any run, and little would hide behind a cap that is new since
+        the last of them: where the page is quite short, or holds at least the rows that the warehouse has of
+        that range (`known_rows`, where it has any). Where the server was caught capping its pages, only an
+        empty one ends a list: it may cap by bytes, and no two pages be of one length.
         """
-        few = rows < self.asked * FEW_ROWS or (known_rows is not None and rows >= known_rows)
-        return few and self.may_be_whole_list(rows)
+        if self.capped or rows >= self.largest_ever:
+            return False
+        return rows < self.asked * FEW_ROWS or 0 < (known_rows or 0) <= rows
 
-    def may_be_whole_list(self, rows: int) -> bool:
-        """Whether a first page of that many rows may be the only one of its list: longer ones came, uncapped."""
-        return not self.capped and rows < self.largest_ever
+    def is_shorter_than_others(self, rows: int) -> bool:
+        """Whether longer pages came in this run, in which no page was seen to be capped."""
+        return not self.capped and rows < self.largest_now
 
 
 @dataclass
@@ -128,11 +131,9 @@ class PagePlan:
         self._ask_again()
         return False
 
-    def contradicted(self, last_rows: int, sizes: PageSizes) -> None:
-        """A page behind the end, which a page of `last_rows` seemed to be, holds rows: plan again there."""
+    def contradicted(self) -> None:
+        """A page behind the end, which an empty page seemed to be, holds rows: plan again there."""
         self.done = False
-        sizes.capped = sizes.capped or last_rows > 0
-        self.size = last_rows or self.size
         self._ask_again()
 
     def _ask_again(self) -> None:

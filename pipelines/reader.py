@@ -196,7 +196,7 @@ class ListReader:
                 in_flight.append(self._submit(filter_text, plan.ask(), plan.size))
             page, server_time = in_flight.popleft().result()
             reading.server_time = reading.server_time or server_time
-            if page.rows and proof.repeats(page.identities) and self.sizes.may_be_whole_list(page.rows):
+            if page.rows and proof.repeats(page.identities) and self.sizes.is_shorter_than_others(page.rows):
                 # `$skip` has no effect: only its length can tell that the first page was the only one.
                 break
             brought_news = self._take(page, reading, proof)
@@ -209,12 +209,17 @@ class ListReader:
                 behind = [future.result()[0] for future in in_flight]
                 in_flight.clear()
                 if plan.done and any(later.rows for later in behind):
-                    plan.contradicted(page.rows, self.sizes)
+                    plan.contradicted()
                     replans += 1
                 if replans > MOST_REPLANS:
                     reading.proven = False
                     break
-            if guarded and aligned and not plan.done and plan.covered > 2 * (expected_rows or 0):
+            if (
+                guarded
+                and (aligned or self.sizes.capped)
+                and not plan.done
+                and plan.covered > 2 * (expected_rows or 0)
+            ):
                 guarded = False
                 self._refuse_too_many(filter_text)
         for future in in_flight:

@@ -75,8 +75,8 @@ def _calls_by_id(count: int) -> int:
 
 
 def _calls_by_window(rows: int, page_size: int) -> int:
-    # A full last page costs one more call to see the end.
-    return rows // page_size + 1
+    # Behind a full page or several pages, one more call looks for the end.
+    return 1 if rows < page_size else -(-rows // page_size) + 1
 
 
 def _window_around(rows: Sequence[OpenRow]) -> Window | None:

@@ -1,7 +1,7 @@
 """Stores chunks: removes duplicates, finds what differs, lets dlt merge it, and commits the rest.
 
-One thread does all of it, for all tenants: their pipelines share one staging dataset, and dlt acts on
-signals only in the main thread, which must stay free to stop the run.
+One thread does it all in turn, for all tenants: their pipelines share one staging dataset. It is not the main
+one, in which dlt would act on signals, and which must stay free to stop the run.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor

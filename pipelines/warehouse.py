@@ -116,7 +116,7 @@ class Warehouse:
 
     @contextmanager
     def less_memory(self) -> Iterator[None]:
-        """Leave some of DuckDB's memory to others for a while."""
+        """Leave some of DuckDB's memory to others for a while; after an error the run is over, and it stays so."""
         self.connection.execute(f"set memory_limit = '{MEMORY_LIMIT_WHILE_READING}'")
         yield
         self.connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")

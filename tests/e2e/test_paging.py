@@ -212,7 +212,24 @@ def test_a_server_that_ignores_skip_still_gives_all_rows_in_windows_that_fit_a_p
     stage.assert_in_step(again=False)
 
 
-def test_a_server_that_begins_to_ignore_skip_is_scrubbed_and_refreshed_all_the_same(open_stage):
+@pytest.mark.parametrize(("page_size", "cap"), [(20, None), (100, 20)])
+def test_a_server_that_ignores_skip_and_gives_shorter_pages_than_it_once_did_still_gives_all_rows(
+    open_stage, page_size, cap
+):
+    world = history(120)
+    stage = open_stage(world, page_size=100, scrub_calls=0)
+    stage.sync().assert_ok()
+    stage.clock.advance(days=20)
+    for number in range(60):
+        world.put_action(action(f"new{number}", NOW + timedelta(hours=7 * number)))
+    stage.sim.faults.add(IgnoreSkip(), times=None)
+    if cap:
+        stage.sim.faults.add(PageCap(cap), times=None)
+    stage.sync(page_size=page_size).assert_ok()
+    stage.assert_in_step(again=False)
+
+
+def test_a_server_that_begins_to_ignore_skip_is_scrubbed_all_the_same(open_stage):
     world = history(30)
     stage = open_stage(world, page_size=PAGE, scrub_calls=1_000)
     stage.sync().assert_ok()

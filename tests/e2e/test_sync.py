@@ -347,7 +347,7 @@ def test_an_open_row_that_a_short_answer_leaves_out_is_not_gone(open_stage, worl
 
 
 def test_open_rows_that_cannot_be_proven_whole_are_told_and_not_gone(open_stage, world):
-    for number in range(100):
+    for number in range(110):
         world.put_action(action(f"a{number}", ago(days=3), status="Pending"))
     stage = open_stage(world, page_size=30, scrub_calls=0)
     stage.sync().assert_ok()

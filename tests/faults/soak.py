@@ -99,7 +99,7 @@ class Soak:
                 ]
             )
             endpoint, nth, times = self.rng.choice(ENDPOINTS), self.rng.randint(1, 8), self.rng.randint(1, 3)
-            # A short page that comes again whatever `$skip` says is the whole list, or cut: nobody can tell.
+            # A short page that comes again whatever `$skip` says is taken for the whole list; a cut one looks the same.
             met = {type(rule.effect) for rule in self.stage.sim.faults.rules if rule.on == endpoint}
             if {*met, type(effect)} >= {PageCap, IgnoreSkip}:
                 continue

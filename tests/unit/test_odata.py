@@ -74,7 +74,7 @@ def walk(total: int, asked: int, caps: list[int], *, most_at_once: int = 4, size
             behind = [answer(*each) for each in in_flight]
             in_flight.clear()
             if plan.done and any(behind):
-                plan.contradicted(len(page), sizes)
+                plan.contradicted()
     return read, calls
 
 
@@ -142,6 +142,7 @@ def test_no_page_is_asked_far_past_the_rows_that_are_expected():
         (10_000, 100, None, False),  # much could hide
         (10_000, 1_024, 1_024, True),  # all that the warehouse knows of the range is there
         (10_000, 1_024, 1_025, False),
+        (10_000, 1_024, 0, False),  # it knows of none
         (1_024, 1_024, 1_024, False),  # never a longer page than this one
     ],
 )
@@ -150,12 +151,14 @@ def test_a_short_first_page_is_the_whole_list_only_on_good_grounds(largest_ever,
     assert not PageSizes(10_000, largest_ever, capped=True).is_whole_list(rows, known)
 
 
-def test_the_longest_page_is_remembered():
+def test_the_longest_page_is_remembered_by_run_and_for_ever():
     sizes = PageSizes(10_000, largest_ever=70)
     sizes.saw(50)
-    assert sizes.largest_ever == 70
+    assert (sizes.largest_now, sizes.largest_ever) == (50, 70)
+    assert not sizes.is_shorter_than_others(50)
+    assert sizes.is_shorter_than_others(49)
     sizes.saw(90)
-    assert sizes.largest_ever == 90
+    assert (sizes.largest_now, sizes.largest_ever) == (90, 90)
 
 
 # --- the proof ----------------------------------------------------------------------------------
