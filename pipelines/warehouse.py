@@ -5,6 +5,7 @@ The database is the authority on how far each tenant was read. Rows of the state
 transaction after its rows.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,10 +27,12 @@ from pipelines.windows import Window
 SCHEMA = "defender"
 # dlt's copy of the rows that it merges.
 STAGING_SCHEMA = f"{SCHEMA}_staging"
-# What DuckDB may hold; beyond it, it writes aside.
+# What DuckDB may hold; beyond it, it writes aside. Each of its threads needs some of it: more of them would not fit.
 MEMORY_LIMIT = "500MB"
-# While rows are read and stored it needs less, and Arrow holds them too.
-MEMORY_LIMIT_WHILE_READING = "250MB"
+MOST_THREADS = 4
+# While rows are read and stored, Arrow holds them too.
+MEMORY_LIMIT_WHILE_READING = "350MB"
+MOST_THREADS_WHILE_READING = 2
 TICK = timedelta(microseconds=1)
 NO_IDS = pa.table({"id": pa.array([], pa.string())})
 
@@ -117,9 +120,9 @@ class Warehouse:
     @contextmanager
     def less_memory(self) -> Iterator[None]:
         """Leave some of DuckDB's memory to others for a while; after an error the run is over, and it stays so."""
-        self.connection.execute(f"set memory_limit = '{MEMORY_LIMIT_WHILE_READING}'")
+        _limit(self.connection, MEMORY_LIMIT_WHILE_READING, MOST_THREADS_WHILE_READING)
         yield
-        self.connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        _limit(self.connection, MEMORY_LIMIT, MOST_THREADS)
 
     def lift_memory_limit(self) -> None:
         """Let DuckDB take what the machine has, for a statement that cannot write aside enough."""
@@ -558,6 +561,11 @@ class Warehouse:
         return self._rows(query, values)[0]
 
 
+def _limit(connection: duckdb.DuckDBPyConnection, memory: str, most_threads: int) -> None:
+    connection.execute(f"set memory_limit = '{memory}'")
+    connection.execute(f"set threads = {min(most_threads, os.cpu_count() or 1)}")
+
+
 def rewrite(path: Path) -> None:
     """Write the closed database anew, so that nothing of erased rows is left in its free blocks."""
     fresh = path.with_name(f".{path.name}.new")
@@ -583,7 +591,7 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise _open_error(path, error) from error
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
-    connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+    _limit(connection, MEMORY_LIMIT, MOST_THREADS)
     connection.execute("set autoinstall_known_extensions = false")
     return connection
 
