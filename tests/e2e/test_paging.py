@@ -182,10 +182,10 @@ def test_pages_that_become_shorter_after_the_first_sync_hide_no_rows(open_stage,
 
 
 def test_a_page_that_comes_short_in_the_middle_of_a_list_hides_no_rows(open_stage):
-    world = ScriptedWorld(action(f"a{n}", ago(days=1, minutes=n), status="Pending") for n in range(100))
+    world = ScriptedWorld(action(f"a{n}", ago(days=1, minutes=n), status="Pending") for n in range(110))
     stage = open_stage(world, page_size=30, scrub_calls=0)
     stage.sync().assert_ok()
-    for number in range(100):
+    for number in range(110):
         world.change(f"a{number}", status="Succeeded")
     stage.clock.advance(hours=2)
     rule = stage.sim.faults.add(PageCap(11), when=lambda call: call.params.get("$skip") == "30")
