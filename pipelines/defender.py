@@ -20,7 +20,7 @@ from pipelines.records import RESOURCES, Resource
 from pipelines.warehouse import SCHEMA, Warehouse
 
 DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "list": "json", "object": "json"}
-# Rows are unique within one load (see `sync`), so dlt needs not look for duplicates itself.
+# Rows are unique within one load (see `storing`), so dlt needs not look for duplicates itself.
 MERGE: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 # Of the source as a whole: dlt's check of a resource's own leaves an error behind that holds on to the rows.
 FREEZE_TYPES: Any = {"data_type": "freeze"}

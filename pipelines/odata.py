@@ -8,8 +8,8 @@ from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-# A page with less than this part of the rows asked is too short for a server's cap.
-FEW_ROWS = 1 / 100
+# A page that holds less than this part of the rows asked is taken to be too short for a server's cap.
+LEAST_CAP = 1 / 100
 
 
 def time_literal(moment: datetime) -> str:
@@ -65,7 +65,7 @@ class PageSizes:
         """
         if self.capped or rows >= self.largest_ever:
             return False
-        return rows < self.asked * FEW_ROWS or 0 < (known_rows or 0) <= rows
+        return rows < self.asked * LEAST_CAP or 0 < (known_rows or 0) <= rows
 
     def is_shorter_than_others(self, rows: int) -> bool:
         """Whether longer pages came in this run, in which no page was seen to be capped."""
