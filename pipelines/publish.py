@@ -203,7 +203,7 @@ def _mart_queries(source: _Source) -> dict[str, str]:
         return {mart: f"from {source.marts}.{mart}{source.condition}" for mart in sql_files.mart_names()}
     return {
         mart: re.sub(r"\bmarts\.", "snapshot.marts.", query)
-        for mart, query in sql_files.mart_queries().items()
+        for mart, query in sql_files.view_queries("marts").items()
     }
 
 

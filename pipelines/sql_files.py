@@ -17,7 +17,7 @@ ALIASES_MARKER = "        -- Aliases of the configuration."
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 VIEW_LAYERS = ("staging", "marts")
 REFERENCE = re.compile(r"\b(staging|marts)\.([a-z_]+)\b")
-MART_QUERY = re.compile(r"^create or replace view marts\.(\w+) as\n(.*?);$", re.MULTILINE | re.DOTALL)
+VIEW_QUERY = re.compile(r"^create or replace view (\w+)\.(\w+) as\n(.*?);$", re.MULTILINE | re.DOTALL)
 SEVERITY = re.compile(r"^-- Severity: (\w+)", re.MULTILINE)
 
 
@@ -99,10 +99,10 @@ def mart_names() -> list[str]:
     return sorted(path.stem for path in (SQL_DIR / "marts").glob("*.sql"))
 
 
-def mart_queries() -> dict[str, str]:
-    """The query of each mart, by its name, each after those that it reads."""
-    found = (MART_QUERY.search(statement) for statement in view_statements())
-    return {match[1]: match[2] for match in found if match}
+def view_queries(layer: str) -> dict[str, str]:
+    """The query of each view of a layer, by its name, each after those that it reads."""
+    found = (VIEW_QUERY.search(statement) for statement in view_statements())
+    return {match[2]: match[3] for match in found if match and match[1] == layer}
 
 
 def renewals() -> dict[str, str]:

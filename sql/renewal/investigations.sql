@@ -11,7 +11,7 @@ where investigations.tenant = as_of.tenant;
 
 update snapshot.marts.investigations
 set synced_at = touched.synced_at
-from touched_investigations as touched
+from differences.touched_investigations as touched
 where
     investigations.tenant = touched.tenant
     and investigations.investigation_id = touched.id;

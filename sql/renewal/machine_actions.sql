@@ -21,7 +21,7 @@ where
 
 update snapshot.marts.machine_actions
 set synced_at = touched.synced_at
-from touched_machine_actions as touched
+from differences.touched_machine_actions as touched
 where
     machine_actions.tenant = touched.tenant
     and machine_actions.machine_action_id = touched.id;

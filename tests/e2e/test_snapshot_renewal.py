@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from support.records import NOW, action, ago, investigation
 
-from pipelines import sql_files
+from pipelines import renewal, sql_files
 from simulator import ScriptedWorld, World
 
 
@@ -72,11 +72,14 @@ def test_a_second_renewal_goes_on_from_the_first(stage):
     assert_published_equals_warehouse(stage)
 
 
-def test_one_changed_row_makes_the_snapshot_anew(stage):
+def test_a_changed_row_is_brought_into_the_former_snapshot(stage, monkeypatch):
+    monkeypatch.setattr(renewal, "MOST_CHANGED", 1)
+    monkeypatch.setattr(renewal, "MOST_AFFECTED", 1)
     stage.world.change("late", status="Succeeded")
     stage.clock.advance(hours=3)
     stage.sync().assert_ok()
-    assert linked_files(stage) == set()
+    # It has no part in any investigation's course.
+    assert linked_files(stage) == {"investigation_transitions"}
     assert_published_equals_warehouse(stage)
 
 

@@ -1,0 +1,153 @@
+"""The marts of those machines on which something changed, worked out apart from all others.
+
+A row of such a mart tells of one machine, or of one action or investigation on it. So the same views, over the rows
+of these machines alone, give these rows as they are over all. Marts that look across machines are not among them.
+"""
+
+import duckdb
+
+from pipelines import sql_files
+from pipelines.differences import CATALOG
+from pipelines.records import RESOURCES
+from pipelines.warehouse import SCHEMA, Warehouse
+
+# By mart, the column that says which of its rows are replaced, and the table of the catalog that lists its values.
+KEYS = {
+    "machine_actions": ("machine_action_id", "affected_actions"),
+    "machine_action_transitions": ("machine_action_id", "affected_actions"),
+    "live_response_commands": ("machine_action_id", "affected_actions"),
+    "investigations": ("investigation_id", "affected_investigations"),
+    "investigation_transitions": ("investigation_id", "affected_investigations"),
+    "response_times": ("investigation_id", "affected_investigations"),
+    "machine_action_investigations": ("machine_id", "affected_machines"),
+    "machine_timeline": ("machine_id", "affected_machines"),
+    "machine_containment": ("machine_id", "affected_machines"),
+    "containment_episodes": ("machine_id", "affected_machines"),
+}
+# Told by the rows of all machines, or by the configuration: taken over as they are.
+WHOLE_VIEWS = ("as_of", "coverage", "requestor_aliases")
+# What moves with time alone.
+TIMES = ("as_of", "age_seconds", "synced_at")
+
+
+def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
+    """Add to the catalog what the changed rows bear on, here and in the snapshot attached as `former`."""
+    cursor.execute(_PLACES.format(catalog=CATALOG, content=_content(cursor), former=former, schema=SCHEMA))
+
+
+# An investigation's row may differ though its own record does not: by its twin's.
+_PLACES = """
+create table {catalog}.affected_actions as
+select tenant, id as machine_action_id from {catalog}.changed_machine_actions;
+
+create table {catalog}.investigations as
+select tenant, investigation_id, twin_investigation_id, machine_id, {content} as content from marts.investigations;
+
+create table {catalog}.differing_investigations as
+with former as (
+    select tenant, investigation_id, machine_id as former_machine_id, {content} as former_content
+    from {former}.marts.investigations
+)
+select tenant, investigation_id, machine_id, former_machine_id
+from {catalog}.investigations full join former using (tenant, investigation_id)
+where content is distinct from former_content
+    or (tenant, investigation_id) in (from {catalog}.changed_investigations);
+
+create table {catalog}.affected_machines as
+select tenant, machine_id from (
+    select tenant, machine_id from {schema}.machine_actions
+    where (tenant, id) in (from {catalog}.changed_machine_actions)
+    union
+    select tenant, machine_id from {former}.main.machine_actions
+    where (tenant, id) in (from {catalog}.changed_machine_actions)
+    union
+    select tenant, machine_id from {catalog}.differing_investigations
+    union
+    select tenant, former_machine_id from {catalog}.differing_investigations
+) where machine_id is not null;
+
+create table {catalog}.affected_investigations as
+select tenant, investigation_id from {catalog}.differing_investigations
+union
+select tenant, investigation_id from {catalog}.investigations
+where (tenant, machine_id) in (from {catalog}.affected_machines);
+"""
+
+
+def share_of_actions(cursor: duckdb.DuckDBPyConnection) -> float:
+    """How many of all machine actions are on the affected machines; between 0 and 1."""
+    row = cursor.execute(
+        f"""
+        select
+            count(*) filter (where (tenant, machine_id) in (from {CATALOG}.affected_machines))
+            / greatest(count(*), 1)
+        from {SCHEMA}.machine_actions
+        """
+    ).fetchone()
+    return float(row[0]) if row else 0.0
+
+
+def work_out_marts(warehouse: Warehouse, cursor: duckdb.DuckDBPyConnection) -> None:
+    """Make the marts of `KEYS` in schema `marts` of the catalog, over the rows of the affected machines."""
+    for schema in (SCHEMA, *sql_files.VIEW_LAYERS):
+        cursor.execute(f"create schema {CATALOG}.{schema}")
+    cursor.execute(_ROWS.format(catalog=CATALOG, schema=SCHEMA))
+    for resource in RESOURCES.values():
+        cursor.execute(
+            f"create table {CATALOG}.{SCHEMA}.{resource.versions_table} as "
+            f"from {SCHEMA}.{resource.versions_table} "
+            f"where (tenant, id) in (select tenant, id from {CATALOG}.{SCHEMA}.{resource.name})"
+        )
+    for view in WHOLE_VIEWS:
+        cursor.execute(f"create table {CATALOG}.staging.{view} as from staging.{view}")
+    within = warehouse.cursor()
+    try:
+        # There, `staging.x` and `defender.x` are those of the catalog.
+        within.execute(f"use {CATALOG}")
+        for view, query in sql_files.view_queries("staging").items():
+            if view not in WHOLE_VIEWS:
+                within.execute(f"create view staging.{view} as {query}")
+        for mart, query in sql_files.view_queries("marts").items():
+            if mart in KEYS:
+                within.execute(f"create table marts.{mart} as {query}")
+    finally:
+        within.close()
+
+
+_ROWS = """
+create table {catalog}.{schema}.machine_actions as
+from {schema}.machine_actions
+where (tenant, machine_id) in (from {catalog}.affected_machines)
+    or (tenant, id) in (from {catalog}.changed_machine_actions);
+
+create table {catalog}.{schema}.investigations as
+with placed as (
+    from {catalog}.investigations semi join {catalog}.affected_investigations using (tenant, investigation_id)
+)
+from {schema}.investigations
+where (tenant, id) in (select tenant, investigation_id from placed)
+    or (tenant, id) in (select tenant, twin_investigation_id from placed);
+
+-- Views of the other marts ask for these.
+create table {catalog}.{schema}.sync_runs as from {schema}.sync_runs limit 0;
+create table {catalog}.{schema}.watermarks as from {schema}.watermarks limit 0;
+create table {catalog}.{schema}.quarantine as from {schema}.quarantine limit 0;
+"""
+
+
+def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> bool:
+    """Put the affected rows of a mart of `KEYS` into catalog `snapshot`; False where there are none, before or now."""
+    column, keys = KEYS[mart]
+    deleted = cursor.execute(
+        f"delete from snapshot.marts.{mart} where (tenant, {column}) in (from {CATALOG}.{keys})"
+    ).fetchone()
+    inserted = cursor.execute(
+        f"insert into snapshot.marts.{mart} by name from {CATALOG}.marts.{mart} "
+        f"where (tenant, {column}) in (from {CATALOG}.{keys})"
+    ).fetchone()
+    return deleted != (0,) or inserted != (0,)
+
+
+def _content(cursor: duckdb.DuckDBPyConnection) -> str:
+    names = [row[0] for row in cursor.execute("describe marts.investigations").fetchall()]
+    return f"hash({', '.join(name for name in names if name not in TIMES)})"

@@ -1,0 +1,95 @@
+"""What the warehouse tells otherwise than a snapshot of it: rows read since, and those of them that differ.
+
+They are found by when rows were read, and proven by content: all rows that are not among them hash to the same
+on both sides. What was found stands in a catalog of its own, in memory.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from pipelines.records import RESOURCES
+from pipelines.warehouse import SCHEMA, Warehouse
+
+# The catalog. Its `touched_RESOURCE (tenant, id, synced_at)` are the rows read since, `changed_RESOURCE (tenant, id)`
+# those that are new or differ.
+CATALOG = "differences"
+# Without a time of update, an action's effect is bounded by when it was read: to read it again is a change.
+DECIDED_BY_READING = {
+    "machine_actions": "coalesce(status = 'Succeeded' and last_update_date_time_utc is null, false)",
+    "investigations": "false",
+}
+
+
+@contextmanager
+def catalog(warehouse: Warehouse) -> Iterator[None]:
+    """Have the catalog, empty, for as long as the `with` lasts."""
+    warehouse.connection.execute(f"attach ':memory:' as {CATALOG}")
+    try:
+        yield
+    finally:
+        warehouse.connection.execute(f"detach {CATALOG}")
+
+
+def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
+    """Fill the catalog, against the state tables in schema `former`."""
+    for name in RESOURCES:
+        content = _content(cursor, f"{SCHEMA}.{name}")
+        cursor.execute(
+            f"""
+            create table {CATALOG}.touched_{name} as
+            with last_read as (select tenant, max(synced_at) as last_at from {former}.{name} group by tenant)
+            select tenant, id, synced_at, {content} as content, {DECIDED_BY_READING[name]} as is_decided_by_reading
+            from {SCHEMA}.{name} left join last_read using (tenant)
+            where last_at is null or synced_at > last_at or gone_at > last_at
+            """
+        )
+        cursor.execute(
+            f"""
+            create table {CATALOG}.changed_{name} as
+            select touched.tenant, touched.id from {CATALOG}.touched_{name} as touched
+            left join (select tenant, id, {content} as content from {former}.{name}) as former
+                on touched.tenant = former.tenant and touched.id = former.id
+            where touched.is_decided_by_reading or touched.content is distinct from former.content
+            """
+        )
+
+
+def are_all_found(cursor: duckdb.DuckDBPyConnection, former: str) -> bool:
+    """Whether all other rows, and their versions, are the same on both sides, but for when they were read."""
+    return all(
+        _unchanged(cursor, f"{former}.{table}", resource.name)
+        == _unchanged(cursor, f"{SCHEMA}.{table}", resource.name)
+        for resource in RESOURCES.values()
+        for table in (resource.name, resource.versions_table)
+    )
+
+
+def changed_share(cursor: duckdb.DuckDBPyConnection, resource: str) -> float:
+    """How many of the resource's rows are new or differ; between 0 and 1."""
+    row = cursor.execute(
+        f"select (select count(*) from {CATALOG}.changed_{resource}) / greatest(count(*), 1) "
+        f"from {SCHEMA}.{resource}"
+    ).fetchone()
+    return float(row[0]) if row else 0.0
+
+
+def _unchanged(cursor: duckdb.DuckDBPyConnection, table: str, resource: str) -> list[tuple[object, ...]]:
+    """What tells two contents of a table apart."""
+    others = (
+        f"where not exists (from {CATALOG}.changed_{resource} as changed "
+        "where changed.tenant = rows.tenant and changed.id = rows.id)"
+        if changed_share(cursor, resource)
+        else ""
+    )
+    return cursor.execute(
+        "select count(*), bit_xor(content), sum(content >> 32) "
+        f"from (select {_content(cursor, table)} as content from {table} as rows {others})"
+    ).fetchall()
+
+
+def _content(cursor: duckdb.DuckDBPyConnection, table: str) -> str:
+    """The hash of all of a row but when it was read."""
+    names = [row[0] for row in cursor.execute(f"describe {table}").fetchall() if row[0] != "synced_at"]
+    return f"hash({', '.join(names)})"
