@@ -116,17 +116,21 @@ def work_out_marts(warehouse: Warehouse, cursor: duckdb.DuckDBPyConnection) -> N
 
 _ROWS = """
 create table {catalog}.{schema}.machine_actions as
-from {schema}.machine_actions
-where (tenant, machine_id) in (from {catalog}.affected_machines)
-    or (tenant, id) in (from {catalog}.changed_machine_actions);
+from {schema}.machine_actions where (tenant, machine_id) in (from {catalog}.affected_machines)
+union all
+-- On no machine: of all others that changed, the machine is among the affected.
+from {schema}.machine_actions where machine_id is null and (tenant, id) in (from {catalog}.changed_machine_actions);
 
 create table {catalog}.{schema}.investigations as
 with placed as (
     from {catalog}.investigations semi join {catalog}.affected_investigations using (tenant, investigation_id)
 )
 from {schema}.investigations
-where (tenant, id) in (select tenant, investigation_id from placed)
-    or (tenant, id) in (select tenant, twin_investigation_id from placed);
+where (tenant, id) in (
+    select tenant, investigation_id from placed
+    union all
+    select tenant, twin_investigation_id from placed where twin_investigation_id is not null
+);
 
 -- Views of the other marts ask for these.
 create table {catalog}.{schema}.sync_runs as from {schema}.sync_runs limit 0;

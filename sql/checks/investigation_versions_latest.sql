@@ -1,10 +1,12 @@
 -- Passes when the latest version of every investigation tells the state that is kept.
-with counted as (
+-- Most have one version only: so the latest is looked for among later ones.
+with later as (
     select
         tenant,
         id,
         max(version) as version
     from staging.investigation_versions
+    where version > 1
     group by tenant, id
 )
 
@@ -15,13 +17,13 @@ select
     investigations.state,
     versions.state as version_state
 from staging.investigations as investigations
-left join counted
+left join later
     on
-        investigations.tenant = counted.tenant
-        and investigations.id = counted.id
+        investigations.tenant = later.tenant
+        and investigations.id = later.id
 left join staging.investigation_versions as versions
     on
-        counted.tenant = versions.tenant
-        and counted.id = versions.id
-        and counted.version = versions.version
+        investigations.tenant = versions.tenant
+        and investigations.id = versions.id
+        and coalesce(later.version, 1) = versions.version
 where versions.version is null or coalesce(investigations.state, '') <> coalesce(versions.state, '');

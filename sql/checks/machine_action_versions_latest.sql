@@ -1,10 +1,12 @@
 -- Passes when the latest version of every machine action tells the status that is kept.
-with counted as (
+-- Most have one version only: so the latest is looked for among later ones.
+with later as (
     select
         tenant,
         id,
         max(version) as version
     from staging.machine_action_versions
+    where version > 1
     group by tenant, id
 )
 
@@ -15,13 +17,13 @@ select
     actions.status,
     versions.status as version_status
 from staging.machine_actions as actions
-left join counted
+left join later
     on
-        actions.tenant = counted.tenant
-        and actions.id = counted.id
+        actions.tenant = later.tenant
+        and actions.id = later.id
 left join staging.machine_action_versions as versions
     on
-        counted.tenant = versions.tenant
-        and counted.id = versions.id
-        and counted.version = versions.version
+        actions.tenant = versions.tenant
+        and actions.id = versions.id
+        and coalesce(later.version, 1) = versions.version
 where versions.version is null or coalesce(actions.status, '') <> coalesce(versions.status, '');

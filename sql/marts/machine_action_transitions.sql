@@ -1,6 +1,30 @@
 -- One row per tenant, machine action and observed change of its status.
 create or replace view marts.machine_action_transitions as
-with readings as (
+with read_otherwise_later as (
+    select
+        tenant,
+        id
+    from staging.machine_action_versions
+    where version = 2
+),
+
+-- Most actions are only ever read as they ended: those are left out before versions are put side by side.
+versions as (
+    select
+        versions.tenant,
+        versions.id,
+        versions.version,
+        versions.status,
+        versions.last_update_date_time_utc,
+        versions.observed_at
+    from staging.machine_action_versions as versions
+    inner join read_otherwise_later
+        on
+            versions.tenant = read_otherwise_later.tenant
+            and versions.id = read_otherwise_later.id
+),
+
+readings as (
     select
         versions.tenant,
         versions.id,
@@ -10,8 +34,8 @@ with readings as (
         formers.status as former_status,
         versions.last_update_date_time_utc as changed_at,
         versions.observed_at
-    from staging.machine_action_versions as versions
-    left join staging.machine_action_versions as formers
+    from versions
+    left join versions as formers
         on
             versions.tenant = formers.tenant
             and versions.id = formers.id

@@ -95,20 +95,56 @@ namesakes as (
     from name_lists
 ),
 
+listed_namesakes as (
+    select
+        tenant,
+        machine_name,
+        machine_id,
+        string_agg(machine_id, ', ') over (
+            partition by tenant, machine_name
+            order by machine_id
+            rows between unbounded preceding and 1 preceding
+        ) as ids_before,
+        string_agg(machine_id, ', ') over (
+            partition by tenant, machine_name
+            order by machine_id
+            rows between 1 following and unbounded following
+        ) as ids_after
+    from namesakes
+    where bearers > 1 and place <= 21
+),
+
+-- Of a machine that is not listed itself, the others are the whole list.
+lists as (
+    select
+        tenant,
+        machine_name,
+        string_agg(machine_id, ', ' order by machine_id) as machine_ids
+    from listed_namesakes
+    group by tenant, machine_name
+),
+
 other_ids as (
     select
         owners.tenant,
         owners.machine_id,
-        max(owners.bearers) - 1 as other_machine_count,
-        string_agg(others.machine_id, ', ' order by others.machine_id) as other_machine_ids
+        owners.bearers - 1 as other_machine_count,
+        case
+            when listed.machine_id is null then lists.machine_ids
+            when listed.ids_before is null then listed.ids_after
+            when listed.ids_after is null then listed.ids_before
+            else listed.ids_before || ', ' || listed.ids_after
+        end as other_machine_ids
     from namesakes as owners
-    inner join namesakes as others
+    inner join lists
         on
-            owners.tenant = others.tenant
-            and owners.machine_name = others.machine_name
-            and owners.machine_id <> others.machine_id
-    where owners.bearers > 1 and others.place <= 21
-    group by owners.tenant, owners.machine_id
+            owners.tenant = lists.tenant
+            and owners.machine_name = lists.machine_name
+    left join listed_namesakes as listed
+        on
+            owners.tenant = listed.tenant
+            and owners.machine_id = listed.machine_id
+    where owners.bearers > 1
 ),
 
 -- Requests of one moment are few: looking for their greatest id is quicker than putting all in order.

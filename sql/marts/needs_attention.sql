@@ -1,6 +1,6 @@
 -- One row per tenant, machine, family and reason.
 create or replace view marts.needs_attention as
-with actions as (
+with failures_and_open as (
     select
         tenant,
         machine_action_id,
@@ -10,16 +10,15 @@ with actions as (
         family,
         status,
         outcome in ('failed', 'timed_out') as has_failed,
-        not is_gone and (is_open or outcome in ('failed', 'timed_out')) as is_candidate,
         is_overdue,
         is_stuck,
         requested_by,
         comment,
         created_at,
-        effective_at,
         coalesce(ended_at, last_updated_at, created_at) as ended_at,
         as_of
     from marts.machine_actions
+    where not is_gone and (is_open or outcome in ('failed', 'timed_out'))
 ),
 
 candidates as (
@@ -43,8 +42,7 @@ candidates as (
             when is_overdue then 'overdue'
             when has_failed and ended_at >= as_of - interval '168 hours' then 'other_failure'
         end as reason
-    from actions
-    where is_candidate
+    from failures_and_open
 ),
 
 candidate_machines as (
@@ -64,7 +62,7 @@ type_successes as (
         actions.action_type,
         max(actions.created_at) as created_at,
         max(actions.effective_at) as effective_at
-    from actions
+    from marts.machine_actions as actions
     inner join candidate_machines
         on
             actions.tenant = candidate_machines.tenant

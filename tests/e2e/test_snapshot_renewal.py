@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import duckdb
 import pytest
+from support.published import assert_published_equals_warehouse, linked_files
 from support.records import NOW, action, ago, investigation
 
-from pipelines import renewal, sql_files
 from simulator import ScriptedWorld, World
 
 
@@ -28,31 +27,6 @@ def stage(open_stage):
     return stage
 
 
-def linked_files(stage) -> set[str]:
-    """The files that the last two snapshots share: proof that one was made from the other."""
-    folder = (stage.data_dir / "published").resolve() / "parquet"
-    return {path.stem for path in folder.iterdir() if path.stat().st_nlink > 1}
-
-
-def assert_published_equals_warehouse(stage) -> None:
-    database = stage.data_dir / "published" / "defender.duckdb"
-    with duckdb.connect(str(stage.data_dir / "warehouse.duckdb"), read_only=True) as connection:
-        connection.execute(f"attach '{database}' as published (read_only)")
-        for mart in sql_files.mart_names():
-            wanted = fingerprint(connection, f"marts.{mart}")
-            file = stage.data_dir / "published" / "parquet" / f"{mart}.parquet"
-            for found in (f"published.marts.{mart}", f"'{file}'"):
-                if fingerprint(connection, found) != wanted:
-                    rows = connection.execute(f"from {found} except all from marts.{mart}").fetchmany(3)
-                    pytest.fail(f"{found} is not what the mart is: it has {rows}")
-
-
-def fingerprint(connection, relation) -> tuple:
-    """Tells two contents of a relation apart."""
-    query = f"select count(*), bit_xor(hash(each)), sum(hash(each)) from {relation} as each"
-    return connection.execute(query).fetchone()
-
-
 def test_ages_move_on_when_nothing_else_is_new(stage):
     before = stage.published().table("marts.machine_actions")
     stage.clock.advance(hours=3)
@@ -69,17 +43,6 @@ def test_a_second_renewal_goes_on_from_the_first(stage):
         stage.clock.advance(days=1)
         stage.sync().assert_ok()
     assert "machine_timeline" in linked_files(stage)
-    assert_published_equals_warehouse(stage)
-
-
-def test_a_changed_row_is_brought_into_the_former_snapshot(stage, monkeypatch):
-    monkeypatch.setattr(renewal, "MOST_CHANGED", 1)
-    monkeypatch.setattr(renewal, "MOST_AFFECTED", 1)
-    stage.world.change("late", status="Succeeded")
-    stage.clock.advance(hours=3)
-    stage.sync().assert_ok()
-    # It has no part in any investigation's course.
-    assert linked_files(stage) == {"investigation_transitions"}
     assert_published_equals_warehouse(stage)
 
 
