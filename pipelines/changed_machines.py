@@ -35,7 +35,7 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
     cursor.execute(_PLACES.format(catalog=CATALOG, content=_content(cursor), former=former, schema=SCHEMA))
 
 
-# An investigation's row may differ though its own record does not: by its twin's.
+# An investigation's row may differ though its own record does not: by its twin's. So rows are compared.
 _PLACES = """
 create table {catalog}.affected_actions as
 select tenant, id as machine_action_id from {catalog}.changed_machine_actions;
@@ -50,8 +50,7 @@ with former as (
 )
 select tenant, investigation_id, machine_id, former_machine_id
 from {catalog}.investigations full join former using (tenant, investigation_id)
-where content is distinct from former_content
-    or (tenant, investigation_id) in (from {catalog}.changed_investigations);
+where content is distinct from former_content;
 
 create table {catalog}.affected_machines as
 select tenant, machine_id from (

@@ -15,11 +15,6 @@ from pipelines.warehouse import SCHEMA, Warehouse
 # The catalog. Its `touched_RESOURCE (tenant, id, synced_at)` are the rows read since, `changed_RESOURCE (tenant, id)`
 # those that are new or differ.
 CATALOG = "differences"
-# Without a time of update, an action's effect is bounded by when it was read: to read it again is a change.
-DECIDED_BY_READING = {
-    "machine_actions": "coalesce(status = 'Succeeded' and last_update_date_time_utc is null, false)",
-    "investigations": "false",
-}
 
 
 @contextmanager
@@ -40,7 +35,7 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
             f"""
             create table {CATALOG}.touched_{name} as
             with last_read as (select tenant, max(synced_at) as last_at from {former}.{name} group by tenant)
-            select tenant, id, synced_at, {content} as content, {DECIDED_BY_READING[name]} as is_decided_by_reading
+            select tenant, id, synced_at, {content} as content
             from {SCHEMA}.{name} left join last_read using (tenant)
             where last_at is null or synced_at > last_at or gone_at > last_at
             """
@@ -51,7 +46,7 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
             select touched.tenant, touched.id from {CATALOG}.touched_{name} as touched
             left join (select tenant, id, {content} as content from {former}.{name}) as former
                 on touched.tenant = former.tenant and touched.id = former.id
-            where touched.is_decided_by_reading or touched.content is distinct from former.content
+            where touched.content is distinct from former.content
             """
         )
 

@@ -95,18 +95,22 @@ class Changes:
         self.world.put_action(record)
 
     def turn_action(self, now) -> None:
-        key = self.random.choice(sorted(self.actions))
-        fields = {"status": self.random.choice(STATUSES)}
-        if self.random.random() < 0.7:
-            fields["lastUpdateDateTimeUtc"] = self.random.choice([iso(now), None])
-        self.world.change(key, **fields)
+        record = self.actions[self.random.choice(sorted(self.actions))]
+        record["status"] = self.random.choice(STATUSES)
+        record["lastUpdateDateTimeUtc"] = self.random.choice(
+            [iso(now), record["lastUpdateDateTimeUtc"], None]
+        )
+        self.world.put_action(dict(record))
 
     def move_action(self, now) -> None:
         key = self.random.choice(sorted(self.actions))
         self.world.change(key, machineId=self.random.choice([*self.machines, None]))
 
     def lose_action(self, now) -> None:
-        key = self.random.choice(sorted(self.actions))
+        is_open = {
+            key for key, record in self.actions.items() if record["status"] in ("Pending", "InProgress")
+        }
+        key = self.random.choice(sorted(is_open or self.actions))
         del self.actions[key]
         self.world.remove(key)
 
@@ -149,15 +153,18 @@ class Changes:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_changes_of_every_kind_are_told_as_if_the_snapshot_were_made_anew(open_stage, renewed, seed):
     generated = World(seed=seed, rows=250)
-    world = ScriptedWorld(generated.machine_actions(NOW), generated.investigations(NOW))
-    stage = open_stage(world, publishes=True)
-    stage.sync().assert_ok()
+    rows = generated.machine_actions(NOW), generated.investigations(NOW)
+    world = ScriptedWorld(*rows)
+    # The same ids in another tenant, where nothing changes.
+    stage = open_stage({"contoso": world, "fabrikam": ScriptedWorld(*rows)}, publishes=True)
+    aliases = ("analyst@contoso.com = The analyst",)
+    stage.sync(requestor_aliases=aliases).assert_ok()
     changes = Changes(world, seed)
     for count in (1, 1, 2, 3, 10, 30):
         stage.clock.advance(minutes=7)
         for _ in range(count):
             changes.make(stage.sim.now())
-        stage.sync()
+        stage.sync(requestor_aliases=aliases)
         assert_published_equals_warehouse(stage)
     assert renewed == [False, *[True] * 6]
 
