@@ -158,7 +158,11 @@ def test_changes_of_every_kind_are_told_as_if_the_snapshot_were_made_anew(open_s
     # The same ids in another tenant, where nothing changes.
     stage = open_stage({"contoso": world, "fabrikam": ScriptedWorld(*rows)}, publishes=True)
     aliases = ("analyst@contoso.com = The analyst",)
-    stage.sync(requestor_aliases=aliases).assert_ok()
+    for _ in range(2):
+        # Twice, as the views with these aliases are as new as the first snapshot.
+        stage.sync(requestor_aliases=aliases).assert_ok()
+        stage.clock.advance(minutes=1)
+    renewed.clear()
     changes = Changes(world, seed)
     for count in (1, 1, 2, 3, 10, 30):
         stage.clock.advance(minutes=7)
@@ -166,7 +170,7 @@ def test_changes_of_every_kind_are_told_as_if_the_snapshot_were_made_anew(open_s
             changes.make(stage.sim.now())
         stage.sync(requestor_aliases=aliases)
         assert_published_equals_warehouse(stage)
-    assert renewed == [False, *[True] * 6]
+    assert renewed == [True] * 6
 
 
 def test_only_marts_of_actions_are_written_when_an_action_changed(open_stage, renewed):
