@@ -38,7 +38,14 @@ COMMANDS = [
 
 @pytest.fixture
 def renewed(monkeypatch) -> list[bool]:
-    """Whether each snapshot since was made from the one before; any share of changes may be brought in."""
+    """As `noted_renewals`, where any share of changes may be brought in."""
+    monkeypatch.setattr(renewal, "MOST_CHANGED", 1)
+    monkeypatch.setattr(renewal, "MOST_AFFECTED", 1)
+    return noted_renewals(monkeypatch)
+
+
+def noted_renewals(monkeypatch) -> list[bool]:
+    """Whether each snapshot since was made from the one before."""
     told: list[bool] = []
 
     def noting(*args: Any) -> bool:
@@ -46,8 +53,6 @@ def renewed(monkeypatch) -> list[bool]:
         return told[-1]
 
     monkeypatch.setattr(publish, "renew", noting)
-    monkeypatch.setattr(renewal, "MOST_CHANGED", 1)
-    monkeypatch.setattr(renewal, "MOST_AFFECTED", 1)
     return told
 
 
@@ -183,3 +188,42 @@ def test_only_marts_of_actions_are_written_when_an_action_changed(open_stage, re
     stage.sync().assert_ok()
     assert renewed == [False, True]
     assert linked_files(stage) == {"investigation_transitions"}
+
+
+def test_many_changes_make_a_snapshot_anew(open_stage, monkeypatch):
+    told = noted_renewals(monkeypatch)
+    rows = [action(f"a{number}", ago(days=1), machineId=f"m{number}") for number in range(20)]
+    stage = open_stage(ScriptedWorld(rows), publishes=True)
+    stage.sync().assert_ok()
+    for count, is_renewed in ((1, True), (3, False)):
+        stage.clock.advance(minutes=1)
+        for number in range(count):
+            stage.world.change(f"a{number}", requestorComment=str(stage.clock()))
+        stage.sync().assert_ok()
+        assert told[-1] is is_renewed
+        assert_published_equals_warehouse(stage)
+
+
+def test_a_change_on_a_machine_that_has_most_actions_makes_a_snapshot_anew(open_stage, monkeypatch):
+    told = noted_renewals(monkeypatch)
+    rows = [
+        action(f"a{number}", ago(days=1), machineId="busy" if number < 8 else "quiet") for number in range(20)
+    ]
+    stage = open_stage(ScriptedWorld(rows), publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=1)
+    stage.world.change("a0", status="Failed")
+    stage.sync().assert_ok()
+    assert told[-1] is False
+    assert_published_equals_warehouse(stage)
+
+
+def test_the_first_changes_of_a_utc_day_make_a_snapshot_anew(open_stage, renewed):
+    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
+    stage.sync().assert_ok()
+    for hours, is_renewed in ((1, True), (12, False), (1, True)):
+        stage.clock.advance(hours=hours)
+        stage.world.change("a", requestorComment=str(stage.clock()))
+        stage.sync().assert_ok()
+        assert renewed[-1] is is_renewed
+        assert_published_equals_warehouse(stage)
