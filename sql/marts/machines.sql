@@ -91,60 +91,29 @@ namesakes as (
         row_number() over (
             partition by tenant, machine_name
             order by machine_id
-        ) as place
+        ) as place,
+        cast(
+            coalesce(
+                sum(length(machine_id) + 2) over (
+                    partition by tenant, machine_name
+                    order by machine_id
+                    rows between unbounded preceding and 1 preceding
+                ), 0
+            ) as bigint
+        ) as length_before
     from name_lists
 ),
 
-listed_namesakes as (
+-- One list for each name, from which a machine's own id is cut at the end: a list for each machine would be
+-- twenty times as much to hold.
+id_lists as (
     select
         tenant,
         machine_name,
-        machine_id,
-        string_agg(machine_id, ', ') over (
-            partition by tenant, machine_name
-            order by machine_id
-            rows between unbounded preceding and 1 preceding
-        ) as ids_before,
-        string_agg(machine_id, ', ') over (
-            partition by tenant, machine_name
-            order by machine_id
-            rows between 1 following and unbounded following
-        ) as ids_after
+        string_agg(machine_id, ', ' order by machine_id) || ', ' as machine_ids
     from namesakes
     where bearers > 1 and place <= 21
-),
-
--- Of a machine that is not listed itself, the others are the whole list.
-lists as (
-    select
-        tenant,
-        machine_name,
-        string_agg(machine_id, ', ' order by machine_id) as machine_ids
-    from listed_namesakes
     group by tenant, machine_name
-),
-
-other_ids as (
-    select
-        owners.tenant,
-        owners.machine_id,
-        owners.bearers - 1 as other_machine_count,
-        case
-            when listed.machine_id is null then lists.machine_ids
-            when listed.ids_before is null then listed.ids_after
-            when listed.ids_after is null then listed.ids_before
-            else listed.ids_before || ', ' || listed.ids_after
-        end as other_machine_ids
-    from namesakes as owners
-    inner join lists
-        on
-            owners.tenant = lists.tenant
-            and owners.machine_name = lists.machine_name
-    left join listed_namesakes as listed
-        on
-            owners.tenant = listed.tenant
-            and owners.machine_id = listed.machine_id
-    where owners.bearers > 1
 ),
 
 -- Requests of one moment are few: looking for their greatest id is quicker than putting all in order.
@@ -214,8 +183,21 @@ select
     last_actions.action_type as last_action_type,
     last_actions.status as last_action_status,
     last_actions.created_at as last_action_at,
-    coalesce(other_ids.other_machine_count, 0) as other_machine_count,
-    other_ids.other_machine_ids,
+    coalesce(namesakes.bearers - 1, 0) as other_machine_count,
+    case
+        when namesakes.place > 21 then substring(id_lists.machine_ids, 1, length(id_lists.machine_ids) - 2)
+        else
+            substring(
+                substring(id_lists.machine_ids, 1, namesakes.length_before)
+                || substring(
+                    id_lists.machine_ids,
+                    namesakes.length_before + length(namesakes.machine_id) + 3,
+                    length(id_lists.machine_ids)
+                ),
+                1,
+                length(id_lists.machine_ids) - length(namesakes.machine_id) - 4
+            )
+    end as other_machine_ids,
     case
         when regexp_matches(ids.machine_id, '^[0-9A-Za-z_-]+$')
             then 'https://security.microsoft.com/machines/' || ids.machine_id
@@ -234,10 +216,14 @@ left join name_lists
     on
         ids.tenant = name_lists.tenant
         and ids.machine_id = name_lists.machine_id
-left join other_ids
+left join namesakes
     on
-        ids.tenant = other_ids.tenant
-        and ids.machine_id = other_ids.machine_id
+        ids.tenant = namesakes.tenant
+        and ids.machine_id = namesakes.machine_id
+left join id_lists
+    on
+        namesakes.tenant = id_lists.tenant
+        and namesakes.machine_name = id_lists.machine_name
 left join last_actions
     on
         ids.tenant = last_actions.tenant
