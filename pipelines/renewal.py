@@ -163,22 +163,34 @@ def _move_marts(warehouse: Warehouse, cursor: duckdb.DuckDBPyConnection, former:
         changed_machines.work_out_marts(warehouse, cursor)
     tells_as_of = {row[0] for row in cursor.execute(_MARTS_WITH_AS_OF).fetchall()}
     renewals = sql_files.renewals()
+    marts = sql_files.view_queries("marts")
+    kept = [
+        mart
+        for mart in marts
+        if (mart in changed_machines.KEYS or not has_changes)
+        and (mart in renewals or mart not in tells_as_of)
+    ]
+    linked = []
+    for mart in kept:
+        has_other_rows = has_changes and changed_machines.replace_rows(cursor, mart)
+        if mart in renewals:
+            cursor.execute(renewals[mart])
+        elif not has_other_rows:
+            snapshot_files.link_parquet(mart, former, folder)
+            linked.append(mart)
+    # Until then, every value that was moved is held in memory.
+    cursor.execute("checkpoint snapshot")
     with Background(warehouse) as background:
-        # Each after those that it reads, which stand already as they are now.
-        for mart, query in sql_files.view_queries("marts").items():
-            can_be_kept = mart in changed_machines.KEYS or not has_changes
-            if can_be_kept and (mart in renewals or mart not in tells_as_of):
-                has_other_rows = has_changes and changed_machines.replace_rows(cursor, mart)
-                if mart in renewals:
-                    cursor.execute(renewals[mart])
-                elif not has_other_rows:
-                    snapshot_files.link_parquet(mart, former, folder)
-                    continue
-            else:
+        for mart in kept:
+            if mart not in linked:
+                background.execute(snapshot_files.parquet_statement(mart, folder))
+        # Each after those that it reads.
+        for mart, query in marts.items():
+            if mart not in kept:
                 cursor.execute(f"delete from snapshot.marts.{mart}")
                 over_tables = MART.sub("snapshot.marts.", query)
                 cursor.execute(f"insert into snapshot.marts.{mart} by name {over_tables}")
-            background.execute(snapshot_files.parquet_statement(mart, folder))
+                background.execute(snapshot_files.parquet_statement(mart, folder))
 
 
 _MARTS_WITH_AS_OF = """
