@@ -28,6 +28,8 @@ from pipelines.warehouse import SCHEMA, Warehouse
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
+# What DuckDB may hold for a snapshot that did not fit in its usual memory.
+MORE_MEMORY = "1500MB"
 # The published file is named like schema `defender`, so its state tables stand in schema `main`: then
 # `defender.machine_actions` is the catalog's table, and not an ambiguous reference.
 STATE_TABLES = (
@@ -74,12 +76,16 @@ def publish(
     """
     # The marts rely on it that every row has its version, also one that a killed run left without.
     warehouse.add_missing_versions()
-    try:
-        return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
-    except duckdb.OutOfMemoryException:
-        logger.warning("the snapshot needs more memory than a sync is given; writing it without a limit")
-        warehouse.lift_memory_limit()
-        return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
+    for more in (MORE_MEMORY, None):
+        try:
+            return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
+        except duckdb.OutOfMemoryException:
+            logger.warning(
+                "the snapshot needs more memory than a sync is given; writing it again with %s",
+                more or "what the machine has",
+            )
+            warehouse.give_memory(more)
+    return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
 
 
 def _publish(

@@ -124,9 +124,9 @@ class Warehouse:
         yield
         _limit(self.connection, MEMORY_LIMIT, MOST_THREADS)
 
-    def lift_memory_limit(self) -> None:
-        """Let DuckDB take what the machine has, for a statement that cannot write aside enough."""
-        self.connection.execute("reset memory_limit")
+    def give_memory(self, limit: str | None) -> None:
+        """Let DuckDB hold so much, or what the machine has, for statements that cannot write aside enough."""
+        self.connection.execute(f"set memory_limit = '{limit}'" if limit else "reset memory_limit")
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of the calling thread's own."""

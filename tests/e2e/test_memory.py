@@ -6,27 +6,35 @@ import gc
 import logging
 
 import pyarrow as pa
+import pytest
 
+import pipelines.publish
 import pipelines.sync
 from pipelines.defender import Loader
-from pipelines.publish import publish
 from pipelines.records import RESOURCES
 from pipelines.warehouse import Warehouse
 from simulator import World
 
 
+@pytest.mark.parametrize(
+    ("more", "retries"), [("1500MB", ["1500MB"]), ("11MB", ["11MB", "what the machine has"])]
+)
 def test_a_snapshot_that_needs_more_memory_than_the_limit_is_written_all_the_same(
-    open_stage, monkeypatch, caplog
+    open_stage, monkeypatch, caplog, more, retries
 ):
     def publish_in_little(warehouse, *args, **options):
         warehouse.connection.execute("set memory_limit = '10MB'")
-        return publish(warehouse, *args, **options)
+        return pipelines.publish.publish(warehouse, *args, **options)
 
     stage = open_stage(World(seed=3, rows=3_000), publishes=True)
     monkeypatch.setattr(pipelines.sync, "publish", publish_in_little)
+    monkeypatch.setattr(pipelines.publish, "MORE_MEMORY", more)
     with caplog.at_level(logging.WARNING):
         stage.sync().assert_ok()
-    assert "the snapshot needs more memory than a sync is given" in caplog.text
+    wanted = "the snapshot needs more memory than a sync is given; writing it again with "
+    assert [text for text in caplog.messages if text.startswith(wanted)] == [
+        wanted + each for each in retries
+    ]
     rows = stage.published().one("select count(*) from marts.machine_actions")
     assert rows == len(stage.loaded("machine_actions"))
     assert len(list((stage.data_dir / "snapshots").iterdir())) == 1
