@@ -83,6 +83,21 @@ def test_a_name_that_many_machines_bear_lists_some_and_counts_all(world: World) 
     assert shown == [(4999, 21 * 8 - 2, 5000)]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 20, 21, 22, 25])
+def test_the_other_ids_are_those_of_the_name_whatever_they_look_like(world: World, count: int) -> None:
+    odd = ["b", "a, c", ", ", "é", "😀😀", "a", "a, ", "", " ", "c, b", "a,", "m" * 40]
+    ids = [odd[each] if each < len(odd) else f"m{each:0{each}}" for each in range(count)]
+    for number, machine_id in enumerate(ids):
+        world.action(
+            f"a{number}", at="03-01 10:00", machine_id=machine_id, computer_dns_name="image.contoso.com"
+        )
+    listed = sorted(ids)[:21]
+    assert sorted(world.rows("marts.machines", "machine_id", "other_machine_count", "other_machine_ids")) == [
+        (own, count - 1, ", ".join(each for each in listed if each != own) if count > 1 else None)
+        for own in sorted(ids)
+    ]
+
+
 def test_the_commands_of_a_live_response(world: World) -> None:
     world.run("03-31 00:00")
     broken = [5, None, {"command": "x", "errors": "odd"}]
