@@ -184,9 +184,21 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
 
 
 def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> None:
-    """All tenants' snapshot: from the one before where nothing is new, which is much quicker."""
-    if former is None or not renew(warehouse, former, folder):
-        _write_database(warehouse, folder, WAREHOUSE)
+    """All tenants' snapshot: from the one before where little changed, which is much quicker."""
+    try:
+        if former is not None and renew(warehouse, former, folder):
+            return
+    except duckdb.OutOfMemoryException:
+        raise
+    except (OSError, duckdb.Error) as error:
+        # Were it the disk's fault, the next attempt would say so too.
+        logger.warning(
+            "the snapshot before cannot be taken up, so this one is written from scratch: %s",
+            str(error).splitlines()[0],
+        )
+        shutil.rmtree(folder)
+        (folder / PARQUET).mkdir(parents=True)
+    _write_database(warehouse, folder, WAREHOUSE)
 
 
 def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:

@@ -51,8 +51,8 @@ def renew(warehouse: Warehouse, former: Path, folder: Path) -> bool:
 def _is_copied(warehouse: Warehouse, former: Path, folder: Path) -> bool:
     """Copy the database if it can be renewed, with the differences found."""
     cursor = warehouse.cursor()
-    cursor.execute(f"attach '{_quoted(former / DATABASE)}' as former (read_only)")
     try:
+        cursor.execute(f"attach '{_quoted(former / DATABASE)}' as former (read_only)")
         if not _may_be_renewed(cursor):
             return False
         # Comparing takes as long as copying, and mostly finds that little changed.
@@ -62,7 +62,7 @@ def _is_copied(warehouse: Warehouse, former: Path, folder: Path) -> bool:
             if can_be_renewed:
                 copying.result()
     finally:
-        cursor.execute("detach former")
+        cursor.execute("detach database if exists former")
         cursor.close()
     if not can_be_renewed:
         (folder / DATABASE).unlink(missing_ok=True)

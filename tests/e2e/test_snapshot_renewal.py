@@ -57,6 +57,38 @@ def test_a_snapshot_newer_than_a_restored_database_is_not_taken_up(stage):
     assert_published_equals_warehouse(stage)
 
 
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-700_000])
+
+
+def overwritten_in_places(path):
+    content = bytearray(path.read_bytes())
+    for place in range(20_000, len(content), 1_000):
+        content[place : place + 64] = b"?" * 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"not a database" * 1000),
+        cut_short,
+        overwritten_in_places,
+        lambda path: (path.parent / "parquet" / "machine_timeline.parquet").unlink(),
+    ],
+)
+def test_a_damaged_snapshot_is_replaced_by_one_from_scratch(stage, caplog, damage):
+    damage((stage.data_dir / "published").resolve() / "defender.duckdb")
+    stage.sync().assert_ok()
+    assert linked_files(stage) == set()
+    assert "the snapshot before cannot be taken up" in caplog.text
+    assert_published_equals_warehouse(stage)
+    stage.clock.advance(minutes=1)
+    stage.sync().assert_ok()
+    assert "machine_timeline" in linked_files(stage)
+
+
 def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage):
     world = World(seed=11, rows=1_500)
     still = ScriptedWorld(world.machine_actions(NOW), world.investigations(NOW))
