@@ -7,7 +7,7 @@ of these machines alone, give these rows as they are over all. Marts that look a
 import duckdb
 
 from pipelines import sql_files
-from pipelines.differences import CATALOG
+from pipelines.differences import CATALOG, content
 from pipelines.records import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
@@ -32,7 +32,14 @@ TIMES = ("as_of", "age_seconds", "synced_at")
 
 def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
     """Add to the catalog what the changed rows bear on, here and in the snapshot attached as `former`."""
-    cursor.execute(_PLACES.format(catalog=CATALOG, content=_content(cursor), former=former, schema=SCHEMA))
+    cursor.execute(
+        _PLACES.format(
+            catalog=CATALOG,
+            content=content(cursor, "marts.investigations", without=TIMES),
+            former=former,
+            schema=SCHEMA,
+        )
+    )
 
 
 # An investigation's row may differ though its own record does not: by its twin's. So rows are compared.
@@ -149,8 +156,3 @@ def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> bool:
         f"where (tenant, {column}) in (from {CATALOG}.{keys})"
     ).fetchone()
     return deleted != (0,) or inserted != (0,)
-
-
-def _content(cursor: duckdb.DuckDBPyConnection) -> str:
-    names = [row[0] for row in cursor.execute("describe marts.investigations").fetchall()]
-    return f"hash({', '.join(name for name in names if name not in TIMES)})"

@@ -4,7 +4,7 @@ They are found by when rows were read, and proven by content: all rows that are 
 on both sides. What was found stands in a catalog of its own, in memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import duckdb
@@ -12,8 +12,8 @@ import duckdb
 from pipelines.records import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
-# The catalog. Its `touched_RESOURCE (tenant, id, synced_at)` are the rows read since, `changed_RESOURCE (tenant, id)`
-# those that are new or differ.
+# The catalog. Its `touched_RESOURCE (tenant, id, synced_at, content)` are the rows read since,
+# `changed_RESOURCE (tenant, id)` those of them that are new or differ.
 CATALOG = "differences"
 
 
@@ -30,12 +30,12 @@ def catalog(warehouse: Warehouse) -> Iterator[None]:
 def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
     """Fill the catalog, against the state tables in schema `former`."""
     for name in RESOURCES:
-        content = _content(cursor, f"{SCHEMA}.{name}")
+        hashed = content(cursor, f"{SCHEMA}.{name}")
         cursor.execute(
             f"""
             create table {CATALOG}.touched_{name} as
             with last_read as (select tenant, max(synced_at) as last_at from {former}.{name} group by tenant)
-            select tenant, id, synced_at, {content} as content
+            select tenant, id, synced_at, {hashed} as content
             from {SCHEMA}.{name} left join last_read using (tenant)
             where last_at is null or synced_at > last_at or gone_at > last_at
             """
@@ -44,7 +44,7 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
             f"""
             create table {CATALOG}.changed_{name} as
             select touched.tenant, touched.id from {CATALOG}.touched_{name} as touched
-            left join (select tenant, id, {content} as content from {former}.{name}) as former
+            left join (select tenant, id, {hashed} as content from {former}.{name}) as former
                 on touched.tenant = former.tenant and touched.id = former.id
             where touched.content is distinct from former.content
             """
@@ -80,11 +80,13 @@ def _unchanged(cursor: duckdb.DuckDBPyConnection, table: str, resource: str) -> 
     )
     return cursor.execute(
         "select count(*), bit_xor(content), sum(content >> 32) "
-        f"from (select {_content(cursor, table)} as content from {table} as rows {others})"
+        f"from (select {content(cursor, table)} as content from {table} as rows {others})"
     ).fetchall()
 
 
-def _content(cursor: duckdb.DuckDBPyConnection, table: str) -> str:
-    """The hash of all of a row but when it was read."""
-    names = [row[0] for row in cursor.execute(f"describe {table}").fetchall() if row[0] != "synced_at"]
-    return f"hash({', '.join(names)})"
+def content(
+    cursor: duckdb.DuckDBPyConnection, relation: str, *, without: Collection[str] = ("synced_at",)
+) -> str:
+    """The hash of all columns of a relation but some: else, of all but when it was read."""
+    names = [row[0] for row in cursor.execute(f"describe {relation}").fetchall()]
+    return f"hash({', '.join(name for name in names if name not in without)})"
