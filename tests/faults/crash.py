@@ -50,6 +50,13 @@ POINTS: dict[str, tuple[str, int, str, str]] = {
     "before the link is switched": ("pipelines.publish._switch", 1, "before", ""),
     "before old snapshots go": ("pipelines.publish._remove_others", 1, "before", ""),
 }  # fmt: skip
+# The same, of a run that makes its snapshot from the one before.
+RENEWAL_POINTS: dict[str, tuple[str, int, str, str]] = {
+    "before the copy is brought to now": ("pipelines.renewal._move_tables", 1, "before", ""),
+    "before changed marts are worked out": ("pipelines.changed_machines.work_out_marts", 1, "before", ""),
+    "while changed rows are replaced": ("pipelines.changed_machines.replace_rows", 3, "after", ""),
+    "after the copy is brought to now": ("pipelines.renewal._move_marts", 1, "after", ""),
+}
 
 
 @dataclass
@@ -162,7 +169,7 @@ def obey(order: Order) -> None:
     from pipelines.sync import sync
 
     if order.point is not None:
-        target, nth, moment, needle = POINTS[order.point]
+        target, nth, moment, needle = {**POINTS, **RENEWAL_POINTS}[order.point]
         plant(target, order.nth or nth, moment, needle)
     waited = [0.0]
     start = datetime.fromisoformat(order.now)

@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from crash import crasher
+from support.published import assert_published_equals_warehouse
 from support.records import action, ago, investigation, iso
 from support.stage import Stage
 from test_kills import assert_published_is_whole
@@ -41,6 +42,7 @@ from simulator import (
 ROUNDS_BETWEEN_LOOKS = 4
 ENDPOINTS = ("machineactions", "investigations")
 STATUSES = ("Pending", "InProgress", "Succeeded", "Failed", "TimeOut", "Cancelled")
+TYPES = ("Isolate", "Unisolate", "RunAntiVirusScan", "CollectInvestigationPackage")
 STATES = ("Running", "PendingApproval", "Benign", "SuccessfullyRemediated", "Failed")
 
 
@@ -59,8 +61,12 @@ class Soak:
 
     def bear(self, number: int, at) -> None:
         action_id, investigation_id = f"a{number:06}", f"{900_000 + number}"
-        self.world.put_action(action(action_id, at, status=self.rng.choice(STATUSES)))
-        self.world.put_investigation(investigation(investigation_id, at, state=self.rng.choice(STATES)))
+        machine = {"machineId": f"m{self.rng.randrange(100)}"}
+        kind = self.rng.choice(TYPES)
+        self.world.put_action(action(action_id, at, type=kind, status=self.rng.choice(STATUSES), **machine))
+        self.world.put_investigation(
+            investigation(investigation_id, at, state=self.rng.choice(STATES), **machine)
+        )
         self.ids["action"].append(action_id)
         self.ids["investigation"].append(investigation_id)
 
@@ -123,6 +129,7 @@ class Soak:
         self.stage.clock.advance(minutes=61)
         self.stage.sync().assert_ok()
         self.stage.assert_in_step(again=False)
+        assert_published_equals_warehouse(self.stage)
         unexpected = "select error from defender.sync_runs where error like 'unexpected %'"
         assert self.stage.warehouse().rows(unexpected) == []
         self.counts["comparisons"] += 1

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from crash import POINTS
+from crash import POINTS, RENEWAL_POINTS
+from support.published import assert_published_equals_warehouse
 from support.records import action, ago, investigation, iso
 from support.stage import Stages
 from support.truth import VERSIONS
@@ -99,6 +100,21 @@ def test_a_sync_killed_at_a_named_point_is_healed_by_the_next(open_stage, world,
     assert_published_is_whole(stage)
     stage.clock.advance(minutes=10)
     assert_heals(stage)
+
+
+@pytest.mark.parametrize("point", RENEWAL_POINTS)
+def test_a_sync_killed_while_a_snapshot_is_renewed_is_healed_by_the_next(open_stage, world, crash, point):
+    for number in range(60):
+        world.put_action(action(f"a{number}", ago(days=1), machineId=f"m{number}"))
+    stage = open_stage(world, publishes=True)
+    assert crash.run(stage) == 0
+    stage.clock.advance(minutes=30)
+    world.change("a0", status="Failed")
+    assert crash.run(stage, point=point) == SIGKILL
+    assert_published_is_whole(stage)
+    stage.clock.advance(minutes=10)
+    assert_heals(stage)
+    assert_published_equals_warehouse(stage)
 
 
 @pytest.mark.parametrize("point", ["in load", "after load", "between merge and watermark", "before views"])
