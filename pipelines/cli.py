@@ -230,7 +230,7 @@ def doctor(tenant: TenantOption = None) -> None:
 
 @app.command()
 def publish() -> None:
-    """Write the published snapshot again, from the warehouse as it is."""
+    """Write the published snapshot again, from scratch, from the warehouse as it is."""
     from pipelines.data_dir import DataDir
     from pipelines.errors import WarehouseError
     from pipelines.publish import publish as write_snapshot
@@ -245,7 +245,8 @@ def publish() -> None:
     with data_dir.locked(), opened(data_dir, now) as warehouse:
         warehouse.create_tables()
         warehouse.create_views(now, settings.aliases)
-        snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=settings.sync.publish_by_tenant)
+        by_tenant = settings.sync.publish_by_tenant
+        snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
         typer.echo(f"published {snapshot}")
 
 

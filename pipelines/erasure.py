@@ -82,7 +82,9 @@ def erase(
         with opened(data_dir, now) as warehouse:
             status.note_end(data_dir, warehouse, now)
             by_tenant = settings.sync.publish_by_tenant
-            return publish(warehouse, data_dir, now, by_tenant=by_tenant, keeps_before=False)
+            return publish(
+                warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True, keeps_before=False
+            )
 
 
 def _prepare(warehouse: Warehouse, settings: Settings, now: datetime) -> None:

@@ -67,33 +67,40 @@ def publish(
     now: datetime,
     *,
     by_tenant: bool = False,
+    from_scratch: bool = False,
     keeps_before: bool = True,
 ) -> Path:
     """Write a snapshot of the warehouse, point `published` at it, and return its folder.
 
-    `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `keeps_before`: unless it is false,
-    the snapshots before stay. Raises WarehouseError where it cannot be written; what was published before stays.
+    `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `from_scratch`: take nothing from the
+    one before. `keeps_before`: unless it is false, the snapshots before stay. Raises WarehouseError where it cannot
+    be written; what was published before stays.
     """
     # The marts rely on it that every row has its version, also one that a killed run left without.
     warehouse.add_missing_versions()
     for more in (MORE_MEMORY, None):
         try:
-            return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
+            return _publish(warehouse, data_dir, now, by_tenant, from_scratch, keeps_before)
         except duckdb.OutOfMemoryException:
             logger.warning(
                 "the snapshot needs more memory than a sync is given; writing it again with %s",
                 more or "what the machine has",
             )
             warehouse.give_memory(more)
-    return _publish(warehouse, data_dir, now, by_tenant, keeps_before)
+    return _publish(warehouse, data_dir, now, by_tenant, from_scratch, keeps_before)
 
 
 def _publish(
-    warehouse: Warehouse, data_dir: DataDir, now: datetime, by_tenant: bool, keeps_before: bool
+    warehouse: Warehouse,
+    data_dir: DataDir,
+    now: datetime,
+    by_tenant: bool,
+    from_scratch: bool,
+    keeps_before: bool,
 ) -> Path:
     try:
         place = _Place(data_dir.snapshots, data_dir.published)
-        former = data_dir.published.resolve() if keeps_before else None
+        former = None if from_scratch else data_dir.published.resolve()
         target = _publish_at(
             place, data_dir, now, keeps_before, lambda folder: _write_common(warehouse, former, folder)
         )

@@ -109,7 +109,7 @@ def test_a_first_sync_tells_its_rows_and_the_next_only_what_moved(program, here,
     assert len(lists) <= 2 * (2 + 1 + 2)
 
 
-def test_status_and_publish_tell_of_the_last_run(here, real):
+def test_status_and_publish_tell_of_the_last_run(here, real, program):
     before = here("status")
     assert before.code == 0
     assert "never" in before.out
@@ -133,6 +133,10 @@ def test_status_and_publish_tell_of_the_last_run(here, real):
     written = here("publish")
     assert written.code == 0
     assert written.out.startswith("published data/snapshots/")
+    files = (program.folder / written.out.split()[1] / "parquet").iterdir()
+    assert {file.stat().st_nlink for file in files} == {1}, (
+        "from scratch: nothing is taken from the one before"
+    )
 
 
 def test_a_dry_run_makes_no_call_and_writes_nothing(here, real, program):
