@@ -42,7 +42,8 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
     )
 
 
-# An investigation's row may differ though its own record does not: by its twin's. So rows are compared.
+# An investigation's row may differ though its own record does not: by its twin's. And a record may have new versions
+# though its row is as it was.
 _PLACES = """
 create table {catalog}.affected_actions as
 select tenant, id as machine_action_id from {catalog}.changed_machine_actions;
@@ -57,7 +58,8 @@ with former as (
 )
 select tenant, investigation_id, machine_id, former_machine_id
 from {catalog}.investigations full join former using (tenant, investigation_id)
-where content is distinct from former_content;
+where content is distinct from former_content
+    or (tenant, investigation_id) in (from {catalog}.changed_investigations);
 
 create table {catalog}.affected_machines as
 select tenant, machine_id from (

@@ -1,7 +1,7 @@
 """What the warehouse tells otherwise than a snapshot of it: rows read since, and those of them that differ.
 
-They are found by when rows were read, and proven by content: all rows that are not among them hash to the same
-on both sides. What was found stands in a catalog of its own, in memory.
+They are found by when rows were read, and proven by content: all others hash to the same on both sides. What was
+found stands in a catalog of its own, in memory.
 """
 
 from collections.abc import Collection, Iterator
@@ -52,12 +52,14 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
 
 
 def are_all_found(cursor: duckdb.DuckDBPyConnection, former: str) -> bool:
-    """Whether all other rows, and their versions, are the same on both sides, but for when they were read."""
+    """Whether all rows that were not read since are the same on both sides, and all versions of unchanged ones."""
     return all(
-        _unchanged(cursor, f"{former}.{table}", resource.name)
-        == _unchanged(cursor, f"{SCHEMA}.{table}", resource.name)
+        _others(cursor, f"{former}.{table}", found) == _others(cursor, f"{SCHEMA}.{table}", found)
         for resource in RESOURCES.values()
-        for table in (resource.name, resource.versions_table)
+        for table, found in (
+            (resource.name, f"touched_{resource.name}"),
+            (resource.versions_table, f"changed_{resource.name}"),
+        )
     )
 
 
@@ -70,17 +72,14 @@ def changed_share(cursor: duckdb.DuckDBPyConnection, resource: str) -> float:
     return float(row[0]) if row else 0.0
 
 
-def _unchanged(cursor: duckdb.DuckDBPyConnection, table: str, resource: str) -> list[tuple[object, ...]]:
-    """What tells two contents of a table apart."""
-    others = (
-        f"where not exists (from {CATALOG}.changed_{resource} as changed "
-        "where changed.tenant = rows.tenant and changed.id = rows.id)"
-        if changed_share(cursor, resource)
-        else ""
-    )
+def _others(cursor: duckdb.DuckDBPyConnection, table: str, found: str) -> list[tuple[object, ...]]:
+    """What tells two contents of a table apart, rows left out that were found."""
+    hashed = content(cursor, table, without=())
     return cursor.execute(
-        "select count(*), bit_xor(content), sum(content >> 32) "
-        f"from (select {content(cursor, table)} as content from {table} as rows {others})"
+        f"""
+        select count(*), bit_xor(content), sum(content >> 32)
+        from (select tenant, id, {hashed} as content from {table}) anti join {CATALOG}.{found} using (tenant, id)
+        """
     ).fetchall()
 
 

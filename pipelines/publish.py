@@ -21,7 +21,7 @@ from pipelines.background import Background
 from pipelines.data_dir import DataDir
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES
-from pipelines.renewal import renew
+from pipelines.renewal import note_basis, renew
 from pipelines.snapshot_files import DATABASE, PARQUET
 from pipelines.warehouse import SCHEMA, Warehouse
 
@@ -87,6 +87,7 @@ def publish(
                 more or "what the machine has",
             )
             warehouse.give_memory(more)
+            from_scratch = True
     return _publish(warehouse, data_dir, now, by_tenant, from_scratch, keeps_before)
 
 
@@ -192,9 +193,14 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
 
 def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> None:
     """All tenants' snapshot: from the one before where little changed, which is much quicker."""
+    if former is None or not _is_renewed(warehouse, former, folder):
+        _write_database(warehouse, folder, WAREHOUSE)
+    note_basis(warehouse, folder)
+
+
+def _is_renewed(warehouse: Warehouse, former: Path, folder: Path) -> bool:
     try:
-        if former is not None and renew(warehouse, former, folder):
-            return
+        return renew(warehouse, former, folder)
     except duckdb.OutOfMemoryException:
         raise
     except (OSError, duckdb.Error) as error:
@@ -203,9 +209,9 @@ def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> No
             "the snapshot before cannot be taken up, so this one is written from scratch: %s",
             str(error).splitlines()[0],
         )
-        shutil.rmtree(folder)
-        (folder / PARQUET).mkdir(parents=True)
-    _write_database(warehouse, folder, WAREHOUSE)
+    shutil.rmtree(folder)
+    (folder / PARQUET).mkdir(parents=True)
+    return False
 
 
 def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:

@@ -22,6 +22,8 @@ from pipelines.warehouse import SCHEMA, Warehouse
 STATE_TABLES = tuple(
     table for resource in RESOURCES.values() for table in (resource.name, resource.versions_table)
 )
+# The file of a snapshot that tells what it was made on.
+BASIS = ".basis"
 # What every run writes to: small, and copied whole.
 RUN_TABLES = ("quarantine", "watermarks", "sync_runs")
 # A renewed file keeps free blocks of what was renewed before; one that grew by more is written anew.
@@ -35,9 +37,12 @@ MART = re.compile(r"\bmarts\.")
 def renew(warehouse: Warehouse, former: Path, folder: Path) -> bool:
     """Make `folder` the snapshot of now from the one in `former`; False, and no change, where that cannot be.
 
-    It can be where few rows are new or differ, and the views are those that made the former one.
+    It can be where few rows are new or differ, on the basis that the former one was made on, and of the same UTC day.
     """
-    if not (former / DATABASE).is_file():
+    # Once a day one is written from scratch, so that no mistake and no damage lasts.
+    if _day(former) != _day(folder) or not (former / DATABASE).is_file():
+        return False
+    if not (former / BASIS).is_file() or (former / BASIS).read_text() != _basis(warehouse):
         return False
     with differences.catalog(warehouse):
         if not _is_copied(warehouse, former, folder):
@@ -58,7 +63,7 @@ def _is_copied(warehouse: Warehouse, former: Path, folder: Path) -> bool:
         # Comparing takes as long as copying, and mostly finds that little changed.
         with ThreadPoolExecutor(1, thread_name_prefix="copy") as thread:
             copying = thread.submit(shutil.copyfile, former / DATABASE, folder / DATABASE)
-            can_be_renewed = _differs_little(cursor, is_first_of_day=former.name[:10] != folder.name[:10])
+            can_be_renewed = _differs_little(cursor)
             if can_be_renewed:
                 copying.result()
     finally:
@@ -69,7 +74,7 @@ def _is_copied(warehouse: Warehouse, former: Path, folder: Path) -> bool:
     return can_be_renewed
 
 
-def _differs_little(cursor: duckdb.DuckDBPyConnection, *, is_first_of_day: bool) -> bool:
+def _differs_little(cursor: duckdb.DuckDBPyConnection) -> bool:
     """Whether few rows differ and no other; what they bear on is found then."""
     differences.find(cursor, "former.main")
     shares = [differences.changed_share(cursor, name) for name in RESOURCES]
@@ -77,9 +82,6 @@ def _differs_little(cursor: duckdb.DuckDBPyConnection, *, is_first_of_day: bool)
         return False
     if not any(shares):
         return True
-    if is_first_of_day:
-        # So that a mistake in bringing changes in could not last.
-        return False
     changed_machines.find(cursor, "former")
     return changed_machines.share_of_actions(cursor) <= MOST_AFFECTED
 
@@ -93,17 +95,58 @@ def _may_be_renewed(cursor: duckdb.DuckDBPyConnection) -> bool:
     return (
         _columns(cursor, "former", "main", "marts") == _columns(cursor, None, SCHEMA, "marts")
         and _size_is_sound(cursor)
-        and not _one(cursor, _VIEWS_ARE_NEWER)
-        and _coverage(cursor, "former.marts") == _coverage(cursor, "marts")
+        and not _one(cursor, _AS_OF_IS_EARLIER)
+        and not _one(cursor, _ACTIONS_ARE_AHEAD)
     )
 
 
-_VIEWS_ARE_NEWER = f"""
-    select coalesce(
-        (select max(applied_at) from {SCHEMA}.schema_versions) >= (select max(finished_at) from former.main.sync_runs),
-        true
+_AS_OF_IS_EARLIER = """
+    select exists (
+        from marts.sync_freshness as fresh inner join former.marts.sync_freshness as former using (tenant, resource)
+        where fresh.as_of < former.as_of or (fresh.as_of is null) <> (former.as_of is null)
     )
 """
+# An open investigation counts what was done up to 7 days after `as_of`: as that moves on, so might what it counts.
+_ACTIONS_ARE_AHEAD = """
+    select exists (
+        from former.marts.machine_actions
+        where created_at > as_of + interval '168 hours' or effective_at > as_of + interval '168 hours'
+    )
+"""
+
+
+def note_basis(warehouse: Warehouse, folder: Path) -> None:
+    """Write beside a snapshot what it was made on, for the one that may be made from it."""
+    (folder / BASIS).write_text(_basis(warehouse))
+
+
+def _basis(warehouse: Warehouse) -> str:
+    """The hash of what bears on every row: the views, since when each tenant is covered, and what was erased, of
+    which the file of a renewed snapshot might keep remains.
+    """
+    cursor = warehouse.cursor()
+    try:
+        return str(_one(cursor, _BASIS))
+    finally:
+        cursor.close()
+
+
+_BASIS = f"""
+    select md5(string_agg(part, chr(10) order by part)) from (
+        select schema_name || view_name || sql as part from duckdb_views()
+        where database_name = current_database() and list_contains({list(sql_files.VIEW_LAYERS)}, schema_name)
+        union all
+        select row(tenant, resource, known_since)::varchar from marts.sync_freshness
+        union all
+        select purges::varchar from {SCHEMA}.purges as purges
+        union all
+        select people::varchar from {SCHEMA}.forgotten_requestors as people
+    )
+"""
+
+
+def _day(snapshot: Path) -> str:
+    return snapshot.name[: len("2026-01-31")]
 
 
 def _one(cursor: duckdb.DuckDBPyConnection, query: str) -> object:
@@ -130,11 +173,6 @@ def _size_is_sound(cursor: duckdb.DuckDBPyConnection) -> bool:
     query = "select total_blocks, used_blocks from pragma_database_size() where database_name = 'former'"
     total, used = cursor.execute(query).fetchall()[0]
     return bool(total <= MOST_GROWTH * used + 16)
-
-
-def _coverage(cursor: duckdb.DuckDBPyConnection, marts: str) -> list[tuple[object, ...]]:
-    query = f"select tenant, resource, known_since from {marts}.sync_freshness order by all"
-    return cursor.execute(query).fetchall()
 
 
 def _move_tables(cursor: duckdb.DuckDBPyConnection) -> None:

@@ -1,6 +1,7 @@
 """The files of a snapshot: one database, and each mart as Parquet beside it."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -62,7 +63,11 @@ def parquet_statement(mart: str, folder: Path) -> str:
 
 def link_parquet(mart: str, former: Path, folder: Path) -> None:
     """Take a mart's Parquet from a snapshot in which it is the same."""
-    os.link(_parquet(mart, former), _parquet(mart, folder))
+    try:
+        os.link(_parquet(mart, former), _parquet(mart, folder))
+    except OSError:
+        # Some file systems have no links.
+        shutil.copyfile(_parquet(mart, former), _parquet(mart, folder))
 
 
 def _parquet(mart: str, folder: Path) -> Path:

@@ -6,11 +6,17 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pytest
 from support.published import assert_published_equals_warehouse, linked_files
 from support.records import NOW, action, ago, investigation, iso
+from support.stage import Events, unpublished
 
 from pipelines import publish, renewal
+from pipelines.data_dir import DataDir
+from pipelines.sync import backfill
+from pipelines.warehouse import Warehouse
+from pipelines.windows import Window
 from simulator import ScriptedWorld, World
 
 TYPES = (
@@ -218,12 +224,118 @@ def test_a_change_on_a_machine_that_has_most_actions_makes_a_snapshot_anew(open_
     assert_published_equals_warehouse(stage)
 
 
-def test_the_first_changes_of_a_utc_day_make_a_snapshot_anew(open_stage, renewed):
+# --- what renewing must not take for little -----------------------------------------------------------
+
+
+def test_an_action_beyond_seven_days_after_as_of_counts_once_as_of_has_moved(
+    open_stage, renewed, monkeypatch
+):
+    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
+    world = ScriptedWorld(
+        [action("a", ago(days=20), machineId="another")],
+        [investigation("1", ago(days=1), state="Running", machineId="m")],
+    )
+    stage = open_stage(world, publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(days=9)
+    world.put_action(action("late", stage.sim.now() - timedelta(hours=1), machineId="m", type="Isolate"))
+    stage.clock.advance(minutes=1)
+    # A backfill publishes, and leaves `as_of` where it was.
+    backfill(stage.settings(), stage.program_clock(), Events(), Window(ago(days=2), stage.sim.now()))
+    assert stage.published().rows("from marts.machine_action_investigations") == []
+    stage.clock.advance(minutes=1)
+    stage.sync().assert_ok()
+    assert_published_equals_warehouse(stage)
+    assert len(stage.published().rows("from marts.machine_action_investigations")) == 1
+
+
+def test_an_as_of_that_goes_back_makes_a_snapshot_anew(open_stage, renewed, monkeypatch):
+    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
+    contoso = ScriptedWorld(
+        [action("a", ago(days=1), machineId="m")],
+        [investigation("1", ago(days=1), state="Running", machineId="m")],
+    )
+    fabrikam = ScriptedWorld([action("b", ago(days=1))])
+    stage = open_stage({"contoso": contoso, "fabrikam": fabrikam}, publishes=True, run_log_days=20)
+    stage.sync().assert_ok()
+    for number in range(2):
+        stage.clock.advance(days=10)
+        contoso.put_action(action(f"late{number}", stage.sim.now() - timedelta(hours=1), machineId="m"))
+        stage.sync().assert_ok()
+    # The log forgets all runs of contoso but the first.
+    for days in (1, 25):
+        stage.clock.advance(days=days)
+        stage.sync(tenants=("fabrikam",)).assert_ok()
+        assert_published_equals_warehouse(stage)
+
+
+def test_versions_of_a_run_that_did_not_publish_are_told_by_the_next(open_stage, renewed):
+    world = ScriptedWorld([], [investigation("1", ago(days=1), state="Running", machineId="m")])
+    stage = open_stage(world, publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=1)
+    world.change("1", state="PendingApproval")
+    with unpublished():
+        stage.sync().assert_ok()
+    stage.clock.advance(minutes=1)
+    world.change("1", state="Running", newField="x")
+    stage.sync().assert_ok()
+    assert renewed == [False, True]
+    assert len(stage.published().rows("from marts.investigation_transitions")) == 2
+    assert_published_equals_warehouse(stage)
+
+
+ALIASES = {"requestor_aliases": ("analyst@contoso.com = The analyst",)}
+
+
+def test_views_that_changed_while_the_clock_went_back_make_a_snapshot_anew(open_stage, renewed):
+    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
+    for minutes, options in ((10, {}), (10, {}), (-15, ALIASES)):
+        stage.clock.advance(minutes=minutes)
+        stage.sync(**options).assert_ok()
+    assert renewed == [False, True, False]
+    assert_published_equals_warehouse(stage)
+
+
+def test_a_database_restored_with_its_views_makes_a_snapshot_anew(open_stage, renewed):
     stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
     stage.sync().assert_ok()
-    for hours, is_renewed in ((1, True), (12, False), (1, True)):
-        stage.clock.advance(hours=hours)
-        stage.world.change("a", requestorComment=str(stage.clock()))
-        stage.sync().assert_ok()
-        assert renewed[-1] is is_renewed
-        assert_published_equals_warehouse(stage)
+    database = stage.data_dir / "warehouse.duckdb"
+    older = database.read_bytes()
+    stage.clock.advance(minutes=1)
+    stage.sync(**ALIASES).assert_ok()
+    database.write_bytes(older)
+    stage.clock.advance(minutes=1)
+    stage.sync().assert_ok()
+    assert renewed == [False, False, False]
+    assert_published_equals_warehouse(stage)
+
+
+def test_rows_that_only_a_lost_run_had_read_make_a_snapshot_anew(open_stage, renewed):
+    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
+    stage.sync().assert_ok()
+    database = stage.data_dir / "warehouse.duckdb"
+    older = database.read_bytes()
+    stage.clock.advance(minutes=1)
+    stage.sync().assert_ok()
+    database.write_bytes(older)
+    settings = stage.settings()
+    warehouse = Warehouse(database)
+    try:
+        publish.publish(warehouse, DataDir(stage.data_dir, settings.sync.published_mode), stage.clock.now())
+    finally:
+        warehouse.close()
+    assert renewed == [False, True, False]
+    assert_published_equals_warehouse(stage)
+
+
+def test_what_cannot_be_renewed_for_want_of_memory_is_written_from_scratch(open_stage, monkeypatch):
+    def run_out(*_: Any) -> bool:
+        raise duckdb.OutOfMemoryException("no")
+
+    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=1)
+    monkeypatch.setattr(publish, "renew", run_out)
+    stage.sync().assert_ok()
+    assert_published_equals_warehouse(stage)

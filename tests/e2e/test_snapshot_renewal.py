@@ -8,6 +8,7 @@ import pytest
 from support.published import assert_published_equals_warehouse, linked_files
 from support.records import NOW, action, ago, investigation
 
+from pipelines import renewal, snapshot_files
 from simulator import ScriptedWorld, World
 
 
@@ -38,11 +39,30 @@ def test_ages_move_on_when_nothing_else_is_new(stage):
     assert [row["is_overdue"] for row in after if row["machine_action_id"] == "late"] == [True]
 
 
-def test_a_second_renewal_goes_on_from_the_first(stage):
+def test_a_second_renewal_goes_on_from_the_first(stage, monkeypatch):
+    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
     for _ in range(3):
         stage.clock.advance(days=1)
         stage.sync().assert_ok()
     assert "machine_timeline" in linked_files(stage)
+    assert_published_equals_warehouse(stage)
+
+
+def test_the_first_snapshot_of_a_utc_day_is_made_from_scratch(stage):
+    for hours, is_renewed in ((1, True), (12, False), (1, True)):
+        stage.clock.advance(hours=hours)
+        stage.sync().assert_ok()
+        assert bool(linked_files(stage)) is is_renewed
+        assert_published_equals_warehouse(stage)
+
+
+def test_where_files_cannot_be_linked_they_are_copied(stage, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(snapshot_files.os, "link", refuse)
+    stage.sync().assert_ok()
+    assert "written from scratch" not in caplog.text
     assert_published_equals_warehouse(stage)
 
 
@@ -89,7 +109,8 @@ def test_a_damaged_snapshot_is_replaced_by_one_from_scratch(stage, caplog, damag
     assert "machine_timeline" in linked_files(stage)
 
 
-def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage):
+def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage, monkeypatch):
+    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
     world = World(seed=11, rows=1_500)
     still = ScriptedWorld(world.machine_actions(NOW), world.investigations(NOW))
     stage = open_stage(still, publishes=True)
