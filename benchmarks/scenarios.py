@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ TRUTH_NAMES = {
 }
 OUR_COMMAND = (PYTHON, "-m", "pipelines")
 LATENCY_SECONDS = 0.3
+# Rows reach back nearly as far as the API keeps any; half a day later the oldest are beyond what a sync asks for.
+MOST_AGE_SECONDS = 6 * 3600
 
 
 @dataclass
@@ -287,9 +290,11 @@ class Bench:
     # --- rows, servers, folders ---
 
     def rows(self, size: int) -> Path:
-        """The folder of so many rows, made when it is not there yet."""
+        """The folder of so many rows, made when it is not there yet, or so old that a first load skips some."""
         folder = self.work / f"rows_{size}"
-        if not (folder / "investigations.changed.json").exists():
+        last = folder / "investigations.changed.json"
+        if not last.exists() or time.time() - last.stat().st_mtime > MOST_AGE_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
             _say(f"making {size:,} machine actions ...")
             subprocess.run([PYTHON, "-m", "benchmarks.rows", str(folder), str(size)], cwd=ROOT, check=True)
         return folder
