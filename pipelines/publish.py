@@ -21,7 +21,7 @@ from pipelines.background import Background
 from pipelines.data_dir import DataDir
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES
-from pipelines.renewal import note_basis, renew
+from pipelines.renewal import BASIS, basis_of, renew
 from pipelines.snapshot_files import DATABASE, PARQUET
 from pipelines.warehouse import SCHEMA, Warehouse
 
@@ -193,21 +193,22 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
 
 def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> None:
     """All tenants' snapshot: from the one before where little changed, which is much quicker."""
-    if former is None or not _is_renewed(warehouse, former, folder):
+    basis = basis_of(warehouse)
+    if former is None or not _is_renewed(warehouse, former, folder, basis):
         _write_database(warehouse, folder, WAREHOUSE)
-    note_basis(warehouse, folder)
+    (folder / BASIS).write_text(basis)
 
 
-def _is_renewed(warehouse: Warehouse, former: Path, folder: Path) -> bool:
+def _is_renewed(warehouse: Warehouse, former: Path, folder: Path, basis: str) -> bool:
     try:
-        return renew(warehouse, former, folder)
+        return renew(warehouse, former, folder, basis)
     except duckdb.OutOfMemoryException:
         raise
     except (OSError, duckdb.Error) as error:
         # Were it the disk's fault, the next attempt would say so too.
         logger.warning(
             "the snapshot before cannot be taken up, so this one is written from scratch: %s",
-            str(error).splitlines()[0],
+            str(error).partition("\n")[0],
         )
     shutil.rmtree(folder)
     (folder / PARQUET).mkdir(parents=True)

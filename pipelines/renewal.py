@@ -22,7 +22,7 @@ from pipelines.warehouse import SCHEMA, Warehouse
 STATE_TABLES = tuple(
     table for resource in RESOURCES.values() for table in (resource.name, resource.versions_table)
 )
-# The file of a snapshot that tells what it was made on.
+# The file of a snapshot that tells on what basis it was made.
 BASIS = ".basis"
 # What every run writes to: small, and copied whole.
 RUN_TABLES = ("quarantine", "watermarks", "sync_runs")
@@ -34,7 +34,7 @@ MOST_AFFECTED = 0.3
 MART = re.compile(r"\bmarts\.")
 
 
-def renew(warehouse: Warehouse, former: Path, folder: Path) -> bool:
+def renew(warehouse: Warehouse, former: Path, folder: Path, basis: str) -> bool:
     """Make `folder` the snapshot of now from the one in `former`; False, and no change, where that cannot be.
 
     It can be where few rows are new or differ, on the basis that the former one was made on, and of the same UTC day.
@@ -42,7 +42,7 @@ def renew(warehouse: Warehouse, former: Path, folder: Path) -> bool:
     # Once a day one is written from scratch, so that no mistake and no damage lasts.
     if _day(former) != _day(folder) or not (former / DATABASE).is_file():
         return False
-    if not (former / BASIS).is_file() or (former / BASIS).read_text() != _basis(warehouse):
+    if not (former / BASIS).is_file() or (former / BASIS).read_text() != basis:
         return False
     with differences.catalog(warehouse):
         if not _is_copied(warehouse, former, folder):
@@ -115,12 +115,7 @@ _ACTIONS_ARE_AHEAD = """
 """
 
 
-def note_basis(warehouse: Warehouse, folder: Path) -> None:
-    """Write beside a snapshot what it was made on, for the one that may be made from it."""
-    (folder / BASIS).write_text(_basis(warehouse))
-
-
-def _basis(warehouse: Warehouse) -> str:
+def basis_of(warehouse: Warehouse) -> str:
     """The hash of what bears on every row: the views, since when each tenant is covered, and what was erased, of
     which the file of a renewed snapshot might keep remains.
     """

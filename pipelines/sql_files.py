@@ -106,7 +106,7 @@ def view_queries(layer: str) -> dict[str, str]:
 
 
 def renewals() -> dict[str, str]:
-    """By mart, the statements that move a published one to a later `as_of` when nothing else is new."""
+    """By mart, the statements that move the rows of a published one to a later `as_of`, all else being as it was."""
     return {path.stem: path.read_text() for path in sorted((SQL_DIR / "renewal").glob("*.sql"))}
 
 

@@ -297,14 +297,19 @@ def test_views_that_changed_while_the_clock_went_back_make_a_snapshot_anew(open_
     assert_published_equals_warehouse(stage)
 
 
-def test_a_database_restored_with_its_views_makes_a_snapshot_anew(open_stage, renewed):
-    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
-    stage.sync().assert_ok()
+def lose_a_run(stage, **options: Any) -> None:
+    """A sync that publishes, and whose database is then put back to what it was before."""
     database = stage.data_dir / "warehouse.duckdb"
     older = database.read_bytes()
     stage.clock.advance(minutes=1)
-    stage.sync(**ALIASES).assert_ok()
+    stage.sync(**options).assert_ok()
     database.write_bytes(older)
+
+
+def test_a_database_restored_with_its_views_makes_a_snapshot_anew(open_stage, renewed):
+    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
+    stage.sync().assert_ok()
+    lose_a_run(stage, **ALIASES)
     stage.clock.advance(minutes=1)
     stage.sync().assert_ok()
     assert renewed == [False, False, False]
@@ -314,15 +319,11 @@ def test_a_database_restored_with_its_views_makes_a_snapshot_anew(open_stage, re
 def test_rows_that_only_a_lost_run_had_read_make_a_snapshot_anew(open_stage, renewed):
     stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
     stage.sync().assert_ok()
-    database = stage.data_dir / "warehouse.duckdb"
-    older = database.read_bytes()
-    stage.clock.advance(minutes=1)
-    stage.sync().assert_ok()
-    database.write_bytes(older)
-    settings = stage.settings()
-    warehouse = Warehouse(database)
+    lose_a_run(stage)
+    warehouse = Warehouse(stage.data_dir / "warehouse.duckdb")
     try:
-        publish.publish(warehouse, DataDir(stage.data_dir, settings.sync.published_mode), stage.clock.now())
+        data_dir = DataDir(stage.data_dir, stage.settings().sync.published_mode)
+        publish.publish(warehouse, data_dir, stage.clock.now())
     finally:
         warehouse.close()
     assert renewed == [False, True, False]
