@@ -19,22 +19,6 @@ with requests as (
     from marts.machine_actions as actions
 ),
 
--- What a version is compared with: first versions of actions that were never read otherwise are compared with
--- nothing, and are most.
-former_versions as (
-    select
-        formers.tenant,
-        formers.id,
-        formers.version,
-        formers.status
-    from staging.machine_action_versions as formers
-    inner join staging.machine_action_versions as second_versions
-        on
-            formers.tenant = second_versions.tenant
-            and formers.id = second_versions.id
-            and second_versions.version = 2
-),
-
 statuses as (
     select
         actions.tenant,
@@ -60,7 +44,7 @@ statuses as (
         on
             readings.tenant = actions.tenant
             and readings.id = actions.machine_action_id
-    left join former_versions as formers
+    left join staging.machine_action_versions as formers
         on
             readings.tenant = formers.tenant
             and readings.id = formers.id
