@@ -66,10 +66,15 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True)
 class Answer(Generic[Content]):
-    """One answer: what its body was decoded to, and the server's clock where it told."""
+    """One answer: what its body was decoded to, and the server's clock where it told.
+
+    `server_ahead` is how far that is ahead of ours, negative where it is behind; zero where it lies between question
+    and answer, however long that took.
+    """
 
     content: Content
     server_time: datetime | None
+    server_ahead: timedelta = timedelta(0)
 
 
 @dataclass
@@ -206,6 +211,7 @@ class DefenderClient:
         query = "&".join(f"{key}={quote(value, safe=chr(39))}" for key, value in params.items())
         with self._lock:
             self.counts.calls += 1
+        asked_at = self._clock.now()
         try:
             response = self._session.get(
                 f"{self.tenant.api_url}/api/{path}?{query}",
@@ -221,7 +227,7 @@ class DefenderClient:
         except requests.exceptions.RequestException as error:
             return Failure(f"the connection failed ({_cause(error)})")
         if response.status_code == 200:
-            return _answer_of(response, decode)
+            return _answer_of(response, decode, asked_at, self._clock.now())
         return _failure_of(response, self._clock.now(), token)
 
     def _count_retry(self) -> None:
@@ -333,7 +339,12 @@ class Failure:
 _error_decoder = msgspec.json.Decoder(ErrorBody)
 
 
-def _answer_of(response: requests.Response, decode: Callable[[bytes], Content]) -> Answer[Content] | Failure:
+def _answer_of(
+    response: requests.Response,
+    decode: Callable[[bytes], Content],
+    asked_at: datetime,
+    answered_at: datetime,
+) -> Answer[Content] | Failure:
     try:
         content = decode(response.content)
     except requests.exceptions.RequestException as error:
@@ -342,7 +353,10 @@ def _answer_of(response: requests.Response, decode: Callable[[bytes], Content]) 
         # A cut-off or empty body comes with a 200: an error to retry, never "no rows".
         kind = response.headers.get("Content-Type", "none")
         return Failure(f"the answer is {plain(str(error))[:100]} (content type {plain(kind)[:60]})", 200)
-    return Answer(content, _http_date(response.headers.get("Date")))
+    server_time = _http_date(response.headers.get("Date"))
+    if server_time is None:
+        return Answer(content, None)
+    return Answer(content, server_time, server_time - min(max(server_time, asked_at), answered_at))
 
 
 def _failure_of(response: requests.Response, now: datetime, token: str) -> Failure:

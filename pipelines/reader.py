@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from pipelines.client import DefenderClient
+from pipelines.client import Answer, DefenderClient
 from pipelines.odata import PagePlan, PageSizes, Proof, ids_filter, window_filter
 from pipelines.records import BadRecord, DecodedPage, Resource, page_decoder
 from pipelines.windows import CHUNK_ROWS, SHORTEST_WINDOW, Horizon, Window
@@ -42,6 +42,7 @@ class Reading:
     pages: int = 0
     proven: bool = True
     server_time: datetime | None = None
+    server_ahead: timedelta = timedelta(0)
     unproven_windows: list[Window] = field(default_factory=list)
 
     def add(self, other: "Reading") -> None:
@@ -53,8 +54,12 @@ class Reading:
         self.pages += other.pages
         self.proven = self.proven and other.proven
         self.unproven_windows += other.unproven_windows
-        # The first answer's clock: rows born after it may have been missed by it.
-        self.server_time = self.server_time or other.server_time
+        self.learn_clock(other.server_time, other.server_ahead)
+
+    def learn_clock(self, server_time: datetime | None, server_ahead: timedelta) -> None:
+        """Keep the first answer's clock: rows born after it may have been missed by it."""
+        if self.server_time is None and server_time is not None:
+            self.server_time, self.server_ahead = server_time, server_ahead
 
 
 class ListReader:
@@ -117,9 +122,8 @@ class ListReader:
         if len(parts) == 1:
             return self._try_again(reading, window, horizon)
         logger.info("%s %s cannot be proven whole; reading it in parts", self.resource.name, window)
-        whole = Reading(
-            tables=reading.tables, bad_records=reading.bad_records, server_time=reading.server_time
-        )
+        whole = Reading(tables=reading.tables, bad_records=reading.bad_records)
+        whole.learn_clock(reading.server_time, reading.server_ahead)
         for part in parts:
             whole.add(self.read_window(part, horizon))
         return whole
@@ -189,13 +193,14 @@ class ListReader:
         plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows)
         proof = Proof()
         reading = Reading()
-        in_flight: deque[Future[tuple[DecodedPage, datetime | None]]] = deque()
+        in_flight: deque[Future[Answer[DecodedPage]]] = deque()
         replans = 0
         while not plan.done and (most_rows is None or plan.covered < most_rows):
             while plan.may_ask(len(in_flight)):
                 in_flight.append(self._submit(filter_text, plan.ask(), plan.size))
-            page, server_time = in_flight.popleft().result()
-            reading.server_time = reading.server_time or server_time
+            answer = in_flight.popleft().result()
+            page = answer.content
+            reading.learn_clock(answer.server_time, answer.server_ahead)
             if page.rows and proof.repeats(page.identities) and self.sizes.is_shorter_than_others(page.rows):
                 # `$skip` has no effect: only its length can tell that the first page was the only one.
                 break
@@ -206,7 +211,7 @@ class ListReader:
                 break
             aligned = plan.answer(page.rows, self.sizes, known_rows)
             if plan.done or not aligned:
-                behind = [future.result()[0] for future in in_flight]
+                behind = [future.result().content for future in in_flight]
                 in_flight.clear()
                 if plan.done and any(later.rows for later in behind):
                     plan.contradicted()
@@ -241,20 +246,18 @@ class ListReader:
 
     def _refuse_too_many(self, filter_text: str) -> None:
         """One call for a row far behind tells whether the window is too large to be held."""
-        page, _ = self._submit(filter_text, TOO_MANY_ROWS, 1).result()
-        if page.rows:
+        if self._submit(filter_text, TOO_MANY_ROWS, 1).result().content.rows:
             raise TooManyRowsError
 
-    def _submit(self, filter_text: str, skip: int, top: int) -> Future[tuple[DecodedPage, datetime | None]]:
+    def _submit(self, filter_text: str, skip: int, top: int) -> Future[Answer[DecodedPage]]:
         if self._pool is None:
             raise RuntimeError("the reader is not open")
         return self._pool.submit(self.fetch, filter_text, skip, top)
 
-    def fetch(self, filter_text: str, skip: int, top: int) -> tuple[DecodedPage, datetime | None]:
-        """One page, and the server's clock."""
+    def fetch(self, filter_text: str, skip: int, top: int) -> Answer[DecodedPage]:
+        """One page."""
         params = {"$filter": filter_text} if filter_text else {}
         params["$top"] = str(top)
         if skip:
             params["$skip"] = str(skip)
-        answer = self.client.get(self.resource.path, params, self._decode)
-        return answer.content, answer.server_time
+        return self.client.get(self.resource.path, params, self._decode)

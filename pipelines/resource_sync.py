@@ -92,7 +92,7 @@ class ResourceSync:
             except TooManyRowsError:
                 plan.was_too_large(window)
                 continue
-            self._learn_server_time(reading.server_time)
+            self._learn_server_time(reading.server_time, reading.server_ahead)
             plan.end = self._horizon.run_start
             contiguous = contiguous and reading.proven
             reached = min(window.end, reading.server_time or window.end)
@@ -108,15 +108,14 @@ class ResourceSync:
 
     def _ask_server_time(self) -> None:
         """The watermark lies in our clock's future: ask the server for the time before windows are made."""
-        _, server_time = self.reader.fetch("", 0, 1)
-        self._learn_server_time(server_time)
+        answer = self.reader.fetch("", 0, 1)
+        self._learn_server_time(answer.server_time, answer.server_ahead)
 
-    def _learn_server_time(self, server_time: datetime | None) -> None:
+    def _learn_server_time(self, server_time: datetime | None, skew: timedelta) -> None:
         """From the first answer, move the run's start to the server's clock where the two differ."""
         if self._knows_server_time or server_time is None:
             return
         self._knows_server_time = True
-        skew = server_time - self._clock.now()
         if abs(skew) < SMALLEST_SKEW:
             return
         logger.warning(

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from support.records import NOW, action
 
-from simulator import ScriptedWorld
+from simulator import ScriptedWorld, TooManyRequests
 
 OFFSETS = [timedelta(hours=hours) for hours in (-2, -1, 1, 2)]
 
@@ -82,3 +82,27 @@ def test_our_clock_set_back_between_two_syncs_still_tells_newer_readings_from_ol
     observed = [row[0] for row in stage.versions("machine_actions", "open", "observed_at")]
     assert len(observed) == 2
     assert observed[0] < observed[1]
+
+
+def test_pages_that_take_long_are_not_taken_for_a_clock_that_differs(open_stage, world, caplog):
+    stage = open_stage(world, scrub_calls=0, page_size=2, lookback_minutes=120)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=30)
+    due = stage.clock()
+    rule = stage.sim.faults.before_request(lambda: stage.clock.advance(minutes=5), nth=2)
+    stage.sync().assert_ok()
+    assert rule.fired == 1
+    assert "clock is" not in caplog.text
+    assert stage.watermark() == due
+
+
+def test_a_wait_for_the_quota_is_not_taken_for_a_clock_that_differs(open_stage, world, caplog):
+    stage = open_stage(world, scrub_calls=0, page_size=2, lookback_minutes=120)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=30)
+    due = stage.clock()
+    stage.sim.faults.add(TooManyRequests(300), nth=2)
+    done = stage.sync().assert_ok()
+    assert done.run().waited_seconds >= 300
+    assert "clock is" not in caplog.text
+    assert stage.watermark() == due
