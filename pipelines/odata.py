@@ -5,7 +5,7 @@ set of pages holds every row.
 """
 
 from collections.abc import Collection, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 
 # A page that holds less than this part of the rows asked is taken to be too short for a server's cap.
@@ -67,6 +67,11 @@ class PageSizes:
             return False
         return rows < self.asked * LEAST_CAP or 0 < (known_rows or 0) <= rows
 
+    @property
+    def come_full(self) -> bool:
+        """Whether pages as long as asked came in this run, and none that a server's cap made shorter."""
+        return not self.capped and self.largest_now >= self.asked
+
     def is_shorter_than_others(self, rows: int) -> bool:
         """Whether longer pages came in this run, in which no page was seen to be capped."""
         return not self.capped and rows < self.largest_now
@@ -77,17 +82,24 @@ class PagePlan:
     """Which positions of a list to ask next, told by the pages that came back.
 
     One page at first, then 2, then `most_at_once`, as long as pages come back full and the rows expected are
-    not reached. Positions are counted from 0; every position is to be read once.
+    not reached. Where pages `come_full`, half of the pages expected are asked at once from the start. Positions
+    are counted from 0; every position is to be read once.
     """
 
     size: int
     most_at_once: int
     expected_rows: int | None = None
+    come_full: InitVar[bool] = False
     covered: int = 0
     done: bool = False
     _width: int = 1
     _next: int = 0
     _short: int = 0
+
+    def __post_init__(self, come_full: bool) -> None:
+        if come_full:
+            pages = (self.expected_rows or 0) // self.size
+            self._width = max(1, min(pages // 2, self.most_at_once))
 
     def may_ask(self, in_flight: int) -> bool:
         """Whether one more page may be asked while that many are under way."""
@@ -99,6 +111,11 @@ class PagePlan:
         if self.covered <= (self.expected_rows or 0):
             return self._next < (self.expected_rows or 0)
         return self._next < 2 * self.covered - (self.expected_rows or 0) + self.size
+
+    @property
+    def is_asked_whole(self) -> bool:
+        """Whether the rows expected, several pages of them, are all asked for."""
+        return self.expected_rows is not None and self._next >= self.expected_rows > self.size
 
     def ask(self) -> int:
         """The `$skip` to ask next."""

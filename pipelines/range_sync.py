@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from pipelines.chunks import ChunkStore, Observer, Writer
 from pipelines.clock import Clock
-from pipelines.reader import ListReader, Reading, TooManyRowsError
+from pipelines.reader import ListReader, Reading
 from pipelines.settings import SyncSettings
 from pipelines.warehouse import RangeKey, RunRow, Warehouse
+from pipelines.window_walk import WindowWalk
 from pipelines.windows import Horizon, Window, WindowPlan
 
 BACKFILL = "backfill"
@@ -48,16 +49,13 @@ class RangeSync:
             reached = max(reached, min(purged_before, key.end))
         plan = WindowPlan(reached, key.end)
         self._run.window_start, self._run.window_end = reached, reached
+
+        def begins(window: Window) -> None:
+            self._observer.reading(self._run, f"{window} {self._outlook(key, plan)}", self._reader)
+
         with self._reader.opened():
-            while (window := plan.next()) is not None:
-                window = self._provable_part(plan, window)
-                self._observer.reading(self._run, f"{window} {self._outlook(key, plan)}", self._reader)
-                try:
-                    reading = self._reader.read_window(window, self._horizon, plan.expected_rows(window))
-                except TooManyRowsError:
-                    plan.was_too_large(window)
-                    continue
-                plan.was_read(window, reading.rows)
+            walk = WindowWalk(self._reader, plan, self._horizon)
+            for window, reading in walk.readings(begins):
                 self._store.store(
                     reading,
                     f"{window} {self._outlook(key, plan)}",
@@ -81,13 +79,6 @@ class RangeSync:
             if key == asked or (key.command == RECONCILE and same_length and moved < timedelta(days=1)):
                 return key, reached
         return asked, asked.start
-
-    def _provable_part(self, plan: WindowPlan, window: Window) -> Window:
-        """Where several pages are expected, only a settled part can be proven in one reading."""
-        expected_rows = plan.expected_rows(window)
-        if expected_rows is not None and expected_rows > self._reader.sizes.asked:
-            return self._horizon.cut(window)[0]
-        return window
 
     def _missing_from(self, reading: Reading, window: Window) -> tuple[str, ...]:
         """The warehouse's rows of a window that the API, which was read whole, does not show."""

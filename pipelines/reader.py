@@ -5,8 +5,8 @@ Owns the walk over pages, the splitting of windows that cannot be proven, and no
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 MOST_READS_TO_AGREE = 4
 MOST_TRIES_OF_A_SECOND = 3
 MOST_REPLANS = 8
+# How many rounds of pages are read of a window ahead of its turn.
+ROUNDS_AHEAD = 2
 # A window that turns out to hold more rows than this is cut before it is read.
 TOO_MANY_ROWS = 2 * CHUNK_ROWS
 
@@ -57,9 +59,27 @@ class Reading:
         self.learn_clock(other.server_time, other.server_ahead)
 
     def learn_clock(self, server_time: datetime | None, server_ahead: timedelta) -> None:
-        """Keep the first answer's clock: rows born after it may have been missed by it."""
-        if self.server_time is None and server_time is not None:
+        """Keep the earliest answer's clock: rows born after it may have been missed by it."""
+        if server_time is not None and (self.server_time is None or server_time < self.server_time):
             self.server_time, self.server_ahead = server_time, server_ahead
+
+
+@dataclass
+class _Walk:
+    """The pages of one list, from the first to the last; those asked for wait in `in_flight` for their turn."""
+
+    filter_text: str
+    plan: PagePlan
+    in_flight: deque[Future[Answer[DecodedPage]]] = field(default_factory=deque)
+
+    @property
+    def waiting(self) -> list[Future[Answer[DecodedPage]]]:
+        """The pages that have not come yet."""
+        return [future for future in self.in_flight if not future.done()]
+
+
+# Tells which window comes next, with the rows expected in it; None where there is none.
+Following = Callable[[], tuple[Window, int | None] | None]
 
 
 class ListReader:
@@ -76,6 +96,7 @@ class ListReader:
         self._most_at_once = most_at_once
         self._decode = page_decoder(resource)
         self._pool: ThreadPoolExecutor | None = None
+        self._ahead: _Walk | None = None
 
     @contextmanager
     def opened(self) -> Iterator["ListReader"]:
@@ -107,13 +128,18 @@ class ListReader:
         horizon: Horizon,
         expected_rows: int | None = None,
         known_rows: int | None = None,
+        following: Following | None = None,
     ) -> Reading:
         """All rows of a window, proven; else what came, with the windows that could not be proven.
 
-        Raises TooManyRowsError where it should be cut first; `read_in_parts` does so.
+        While its last pages come, the first ones of the window `following` are asked for, which is then to be the
+        next one read, or given up by `turn_back`. Raises TooManyRowsError where it should be cut first;
+        `read_in_parts` does so.
         """
         guarded = window.length > SHORTEST_WINDOW
-        reading = self._read_once(self._filter(window), expected_rows, known_rows, guarded=guarded)
+        reading = self._read_once(
+            self._filter(window), expected_rows, known_rows, guarded=guarded, following=following
+        )
         if self._is_proven(reading, window, horizon):
             return reading
         parts = horizon.cut(window)
@@ -139,6 +165,12 @@ class ListReader:
             for part in window.halves():
                 whole.add(self.read_in_parts(part, horizon, expected_rows // 2))
             return whole
+
+    def turn_back(self) -> None:
+        """Give up the window that was begun ahead of its turn."""
+        if self._ahead is not None:
+            _cancel(self._ahead)
+            self._ahead = None
 
     def _is_proven(self, reading: Reading, window: Window, horizon: Horizon) -> bool:
         if reading.pages <= 1 or (reading.proven and horizon.is_settled(window)):
@@ -188,16 +220,19 @@ class ListReader:
         *,
         guarded: bool = False,
         most_rows: int | None = None,
+        following: Following | None = None,
     ) -> Reading:
         """Walk the pages of one list from the first to the last, or to the most rows that it can have."""
-        plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows)
+        walk = self._begun(filter_text, expected_rows) or self._walk(filter_text, expected_rows)
+        plan, in_flight = walk.plan, walk.in_flight
         proof = Proof()
         reading = Reading()
-        in_flight: deque[Future[Answer[DecodedPage]]] = deque()
         replans = 0
         while not plan.done and (most_rows is None or plan.covered < most_rows):
             while plan.may_ask(len(in_flight)):
-                in_flight.append(self._submit(filter_text, plan.ask(), plan.size))
+                self._ask(walk)
+            if following is not None and plan.is_asked_whole:
+                self._look_ahead(walk, following)
             answer = in_flight.popleft().result()
             page = answer.content
             reading.learn_clock(answer.server_time, answer.server_ahead)
@@ -211,9 +246,10 @@ class ListReader:
                 break
             aligned = plan.answer(page.rows, self.sizes, known_rows)
             if plan.done or not aligned:
-                behind = [future.result().content for future in in_flight]
-                in_flight.clear()
-                if plan.done and any(later.rows for later in behind):
+                # Where it is not done, they are asked again from where they should start.
+                behind = [future.result().content for future in in_flight if plan.done]
+                _cancel(walk)
+                if any(later.rows for later in behind):
                     plan.contradicted()
                     replans += 1
                 if replans > MOST_REPLANS:
@@ -227,12 +263,47 @@ class ListReader:
             ):
                 guarded = False
                 self._refuse_too_many(filter_text)
-        for future in in_flight:
-            future.cancel()
+        _cancel(walk)
         reading.proven = reading.proven and proof.holds
         reading.identities = proof.identities
         reading.rows = proof.positions
         return reading
+
+    def _walk(self, filter_text: str, expected_rows: int | None) -> _Walk:
+        plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows, self.sizes.come_full)
+        return _Walk(filter_text, plan)
+
+    def _begun(self, filter_text: str, expected_rows: int | None) -> _Walk | None:
+        """The walk of this list, if it was begun ahead of its turn."""
+        if self._ahead is None or self._ahead.filter_text != filter_text:
+            return None
+        walk, self._ahead = self._ahead, None
+        # By now, the window before it is read whole.
+        walk.plan.expected_rows = expected_rows
+        return walk
+
+    def _look_ahead(self, walk: _Walk, following: Following) -> None:
+        """Until the walk's next page comes, ask for pages of the window that comes next."""
+        if self._ahead is None and (coming := following()) is not None:
+            window, expected_rows = coming
+            self._ahead = self._walk(self._filter(window), expected_rows)
+        while self._ahead is not None:
+            while self._may_ask_ahead(walk, self._ahead):
+                self._ask(self._ahead)
+            if walk.in_flight[0].done():
+                break
+            wait((walk.in_flight[0], *self._ahead.waiting), return_when=FIRST_COMPLETED)
+
+    def _may_ask_ahead(self, walk: _Walk, ahead: _Walk) -> bool:
+        held, waiting = len(ahead.in_flight), len(ahead.waiting)
+        return (
+            max(len(walk.waiting), 1) + waiting < self._most_at_once
+            and held < ROUNDS_AHEAD * self._most_at_once
+            and ahead.plan.may_ask(min(held, max(waiting, 1)))
+        )
+
+    def _ask(self, walk: _Walk) -> None:
+        walk.in_flight.append(self._submit(walk.filter_text, walk.plan.ask(), walk.plan.size))
 
     def _take(self, page: DecodedPage, reading: Reading, proof: Proof) -> bool:
         brought_news = proof.add(page.identities)
@@ -261,3 +332,9 @@ class ListReader:
         if skip:
             params["$skip"] = str(skip)
         return self.client.get(self.resource.path, params, self._decode)
+
+
+def _cancel(walk: _Walk) -> None:
+    for future in walk.in_flight:
+        future.cancel()
+    walk.in_flight.clear()

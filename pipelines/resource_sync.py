@@ -12,10 +12,11 @@ from pipelines.chunks import ChunkStore, Observer, Writer
 from pipelines.clock import Clock
 from pipelines.errors import RejectedError
 from pipelines.odata import null_filter
-from pipelines.reader import ListReader, Reading, TooManyRowsError
+from pipelines.reader import ListReader, Reading
 from pipelines.refresh import IDS_PER_CALL, RefreshPlan, plan_refresh, scrub_start, settled_history
 from pipelines.settings import SyncSettings
 from pipelines.warehouse import RunRow, Warehouse
+from pipelines.window_walk import WindowWalk
 from pipelines.windows import Horizon, Window, WindowPlan, first_moment
 
 logger = logging.getLogger(__name__)
@@ -80,27 +81,20 @@ class ResourceSync:
         start = max(start, min(self._purged_before(), self._horizon.run_start))
         plan = WindowPlan(start, self._horizon.run_start)
         self.run_row.window_start = start
+        walk = WindowWalk(self.reader, plan, self._horizon)
         contiguous = True
-        while (window := plan.next()) is not None:
-            expected_rows = plan.expected_rows(window)
-            if expected_rows is not None and expected_rows > self.reader.sizes.asked:
-                # Several pages: only a settled part of it can be proven in one reading.
-                window = self._horizon.cut(window)[0]
-            self._observer.reading(self.run_row, str(window), self.reader)
-            try:
-                reading = self.reader.read_window(window, self._horizon, plan.expected_rows(window))
-            except TooManyRowsError:
-                plan.was_too_large(window)
-                continue
+        for window, reading in walk.readings(self._begins):
             self._learn_server_time(reading.server_time, reading.server_ahead)
-            plan.end = self._horizon.run_start
+            walk.horizon, plan.end = self._horizon, self._horizon.run_start
             contiguous = contiguous and reading.proven
             reached = min(window.end, reading.server_time or window.end)
             moves = contiguous and (kept is None or reached > kept or kept > self._horizon.run_start)
             self._store.store(reading, str(window), watermark=reached if moves else None)
             self.run_row.window_end = window.end
-            plan.was_read(window, reading.rows)
         return start
+
+    def _begins(self, window: Window) -> None:
+        self._observer.reading(self.run_row, str(window), self.reader)
 
     def _purged_before(self) -> datetime:
         """Nothing older than this is kept."""

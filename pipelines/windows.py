@@ -3,7 +3,7 @@
 All times are aware UTC. A window is half-open, [start, end).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pendulum
@@ -115,6 +115,12 @@ class WindowPlan:
         if self._rows_per_second is None:
             return None
         return round(self._rows_per_second * window.length.total_seconds())
+
+    def following(self, window: Window) -> Window | None:
+        """The window behind one that is still being read, if that holds the rows expected."""
+        ahead = replace(self)
+        ahead.was_read(window, self.expected_rows(window) or 0)
+        return ahead.next()
 
     def was_read(self, window: Window, rows: int) -> None:
         """Go on behind the window, the next one as long as its density allows, and no more than eightfold."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
 from support.records import NOW, action
 
+from pipelines.reader import Reading
 from simulator import ScriptedWorld, TooManyRequests
 
 OFFSETS = [timedelta(hours=hours) for hours in (-2, -1, 1, 2)]
@@ -84,12 +88,13 @@ def test_our_clock_set_back_between_two_syncs_still_tells_newer_readings_from_ol
     assert observed[0] < observed[1]
 
 
-def test_pages_that_take_long_are_not_taken_for_a_clock_that_differs(open_stage, world, caplog):
+@pytest.mark.parametrize("nth", [1, 2])
+def test_pages_that_take_long_are_not_taken_for_a_clock_that_differs(open_stage, world, caplog, nth):
     stage = open_stage(world, scrub_calls=0, page_size=2, lookback_minutes=120)
     stage.sync().assert_ok()
     stage.clock.advance(minutes=30)
     due = stage.clock()
-    rule = stage.sim.faults.before_request(lambda: stage.clock.advance(minutes=5), nth=2)
+    rule = stage.sim.faults.before_request(lambda: stage.clock.advance(minutes=5), nth=nth)
     stage.sync().assert_ok()
     assert rule.fired == 1
     assert "clock is" not in caplog.text
@@ -106,3 +111,31 @@ def test_a_wait_for_the_quota_is_not_taken_for_a_clock_that_differs(open_stage, 
     assert done.run().waited_seconds >= 300
     assert "clock is" not in caplog.text
     assert stage.watermark() == due
+
+
+def test_an_answer_that_is_long_in_coming_is_not_taken_for_a_clock_that_differs(
+    open_stage, world, caplog, monkeypatch
+):
+    stage = open_stage(world, scrub_calls=0)
+    stage.sync().assert_ok()
+    get = requests.Session.get
+
+    def get_slowly(*args, **kwargs):
+        answer = get(*args, **kwargs)
+        stage.clock.advance(minutes=5)
+        return answer
+
+    monkeypatch.setattr(requests.Session, "get", get_slowly)
+    stage.sync().assert_ok()
+    assert "clock is" not in caplog.text
+
+
+@given(st.lists(st.none() | st.integers(0, 100), max_size=6))
+def test_of_several_answers_the_earliest_tells_the_time(seconds):
+    reading = Reading()
+    for each in seconds:
+        ahead = timedelta(seconds=each or 0)
+        reading.learn_clock(None if each is None else NOW + ahead, ahead)
+    known = [each for each in seconds if each is not None]
+    assert reading.server_time == (NOW + timedelta(seconds=min(known)) if known else None)
+    assert reading.server_ahead == timedelta(seconds=min(known, default=0))

@@ -125,6 +125,39 @@ def test_pages_are_asked_one_then_two_then_four_at_once():
     assert widths == [1, 2, 4, 4]
 
 
+@pytest.mark.parametrize(
+    ("expected_rows", "width"), [(None, 1), (0, 1), (39, 1), (40, 2), (79, 3), (80, 4), (1_000, 4)]
+)
+def test_half_of_the_pages_expected_are_asked_at_once_where_pages_come_full(expected_rows, width):
+    plan = PagePlan(10, 4, expected_rows, come_full=True)
+    asked = 0
+    while plan.may_ask(asked):
+        plan.ask()
+        asked += 1
+    assert asked == width
+
+
+def test_pages_come_full_once_one_as_long_as_asked_was_seen_in_this_run_and_none_was_capped():
+    sizes = PageSizes(10, largest_ever=10)
+    assert not sizes.come_full
+    sizes.saw(10)
+    assert sizes.come_full
+    sizes.capped = True
+    assert not sizes.come_full
+
+
+def test_a_list_of_several_pages_is_asked_whole_when_the_rows_expected_are():
+    plan = PagePlan(10, 4, expected_rows=25)
+    told = []
+    for _ in range(3):
+        plan.ask()
+        told.append(plan.is_asked_whole)
+    assert told == [False, False, True]
+    one_page = PagePlan(10, 4, expected_rows=10)
+    one_page.ask()
+    assert not one_page.is_asked_whole
+
+
 def test_no_page_is_asked_far_past_the_rows_that_are_expected():
     plan = PagePlan(10, 4, expected_rows=10)
     plan.ask()

@@ -122,6 +122,17 @@ def test_a_window_holds_no_more_rows_than_a_load_should_by_the_density_seen():
     assert plan.expected_rows(second) == CHUNK_ROWS
 
 
+@given(st.integers(0, 5 * CHUNK_ROWS))
+def test_the_window_behind_one_is_told_before_that_is_read_as_if_it_held_the_rows_expected(rows):
+    plan = WindowPlan(ago(days=180), NOW)
+    plan.was_read(plan.next(), rows)
+    window = plan.next()
+    ahead = plan.following(window)
+    assert plan.next() == window
+    plan.was_read(window, plan.expected_rows(window))
+    assert ahead == plan.next()
+
+
 def test_a_window_that_was_too_large_is_taken_in_smaller_ones_from_the_same_start():
     plan = WindowPlan(ago(days=180), NOW)
     first = plan.next()
