@@ -28,7 +28,7 @@ BASIS = ".basis"
 RUN_TABLES = ("quarantine", "watermarks", "sync_runs")
 # A renewed file keeps free blocks of what was renewed before; one that grew by more is written anew.
 MOST_GROWTH = 1.5
-# With a larger share of rows changed, or of actions on the machines concerned, writing anew is as quick.
+# Writing anew takes as long as renewing where half of all actions are on the machines concerned.
 MOST_CHANGED = 0.1
 MOST_AFFECTED = 0.3
 MART = re.compile(r"\bmarts\.")

@@ -330,6 +330,16 @@ def test_rows_that_only_a_lost_run_had_read_make_a_snapshot_anew(open_stage, ren
     assert_published_equals_warehouse(stage)
 
 
+def test_when_rows_were_read_is_told_again_after_a_run_that_read_them_is_lost(open_stage, renewed):
+    stage = open_stage(ScriptedWorld([action("a", ago(days=10))]), publishes=True, scrub_calls=0)
+    stage.sync().assert_ok()
+    lose_a_run(stage, scrub_calls=2)
+    stage.clock.advance(minutes=1)
+    stage.sync().assert_ok()
+    assert renewed == [False, True, False]
+    assert_published_equals_warehouse(stage)
+
+
 def test_what_cannot_be_renewed_for_want_of_memory_is_written_from_scratch(open_stage, monkeypatch):
     def run_out(*_: Any) -> bool:
         raise duckdb.OutOfMemoryException("no")
