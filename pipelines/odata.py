@@ -5,7 +5,7 @@ set of pages holds every row.
 """
 
 from collections.abc import Collection, Hashable, Iterable
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 # A page that holds less than this part of the rows asked is taken to be too short for a server's cap.
@@ -67,11 +67,6 @@ class PageSizes:
             return False
         return rows < self.asked * LEAST_CAP or 0 < (known_rows or 0) <= rows
 
-    @property
-    def come_full(self) -> bool:
-        """Whether pages as long as asked came in this run, and none that a server's cap made shorter."""
-        return not self.capped and self.largest_now >= self.asked
-
     def is_shorter_than_others(self, rows: int) -> bool:
         """Whether longer pages came in this run, in which no page was seen to be capped."""
         return not self.capped and rows < self.largest_now
@@ -81,25 +76,18 @@ class PageSizes:
 class PagePlan:
     """Which positions of a list to ask next, told by the pages that came back.
 
-    One page at first, then 2, then `most_at_once`, as long as pages come back full and the rows expected are
-    not reached. Where pages `come_full`, half of the pages expected are asked at once from the start. Positions
-    are counted from 0; every position is to be read once.
+    One page at first, then twice as many with each that comes back full, or half of those expected if that is more,
+    up to `most_at_once` and to the rows expected. Positions are counted from 0; every position is to be read once.
     """
 
     size: int
     most_at_once: int
     expected_rows: int | None = None
-    come_full: InitVar[bool] = False
     covered: int = 0
     done: bool = False
     _width: int = 1
     _next: int = 0
     _short: int = 0
-
-    def __post_init__(self, come_full: bool) -> None:
-        if come_full:
-            pages = (self.expected_rows or 0) // self.size
-            self._width = max(1, min(pages // 2, self.most_at_once))
 
     def may_ask(self, in_flight: int) -> bool:
         """Whether one more page may be asked while that many are under way."""
@@ -132,7 +120,7 @@ class PagePlan:
             self.done = True
             return True
         if rows == self.size and not short:
-            self._width = min(self._width * 2, self.most_at_once)
+            self.widen()
             return True
         if short:
             # Rows behind a short page: the server caps its pages, at about that length.
@@ -147,6 +135,11 @@ class PagePlan:
         self.size = max(self.size, rows)
         self._ask_again()
         return False
+
+    def widen(self) -> None:
+        """Ask more at once: a page came back full."""
+        expected_pages = ((self.expected_rows or 0) - self.covered) // self.size
+        self._width = min(max(self._width * 2, expected_pages // 2), self.most_at_once)
 
     def contradicted(self) -> None:
         """A page behind the end, which an empty page seemed to be, holds rows: plan again there."""

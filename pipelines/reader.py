@@ -59,8 +59,8 @@ class Reading:
         self.learn_clock(other.server_time, other.server_ahead)
 
     def learn_clock(self, server_time: datetime | None, server_ahead: timedelta) -> None:
-        """Keep the earliest answer's clock: rows born after it may have been missed by it."""
-        if server_time is not None and (self.server_time is None or server_time < self.server_time):
+        """Keep the first answer's clock: rows born after it may have been missed by it."""
+        if self.server_time is None and server_time is not None:
             self.server_time, self.server_ahead = server_time, server_ahead
 
 
@@ -76,6 +76,15 @@ class _Walk:
     def waiting(self) -> list[Future[Answer[DecodedPage]]]:
         """The pages that have not come yet."""
         return [future for future in self.in_flight if not future.done()]
+
+    @property
+    def comes_full(self) -> bool:
+        """Whether the first page came, and every one that came is full."""
+        return self.in_flight[0].done() and all(
+            future.exception() is None and future.result().content.rows == self.plan.size
+            for future in self.in_flight
+            if future.done()
+        )
 
 
 # Tells which window comes next, with the rows expected in it; None where there is none.
@@ -132,8 +141,8 @@ class ListReader:
     ) -> Reading:
         """All rows of a window, proven; else what came, with the windows that could not be proven.
 
-        While its last pages come, the first ones of the window `following` are asked for, which is then to be the
-        next one read, or given up by `turn_back`. Raises TooManyRowsError where it should be cut first;
+        While its last pages come, the first ones of the window `following` are asked for, which is then the next one
+        read, or given up by `turn_back`. Raises TooManyRowsError where it should be cut first;
         `read_in_parts` does so.
         """
         guarded = window.length > SHORTEST_WINDOW
@@ -231,7 +240,7 @@ class ListReader:
         while not plan.done and (most_rows is None or plan.covered < most_rows):
             while plan.may_ask(len(in_flight)):
                 self._ask(walk)
-            if following is not None and plan.is_asked_whole:
+            if following is not None and plan.is_asked_whole and self._most_at_once > 1:
                 self._look_ahead(walk, following)
             answer = in_flight.popleft().result()
             page = answer.content
@@ -270,7 +279,7 @@ class ListReader:
         return reading
 
     def _walk(self, filter_text: str, expected_rows: int | None) -> _Walk:
-        plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows, self.sizes.come_full)
+        plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows)
         return _Walk(filter_text, plan)
 
     def _begun(self, filter_text: str, expected_rows: int | None) -> _Walk | None:
@@ -295,12 +304,16 @@ class ListReader:
             wait((walk.in_flight[0], *self._ahead.waiting), return_when=FIRST_COMPLETED)
 
     def _may_ask_ahead(self, walk: _Walk, ahead: _Walk) -> bool:
+        """One page at first, as the window may be empty; more once that came full, and all behind it."""
         held, waiting = len(ahead.in_flight), len(ahead.waiting)
-        return (
-            max(len(walk.waiting), 1) + waiting < self._most_at_once
-            and held < ROUNDS_AHEAD * self._most_at_once
-            and ahead.plan.may_ask(min(held, max(waiting, 1)))
-        )
+        is_room = max(len(walk.waiting), 1) + waiting < self._most_at_once
+        if not is_room or held >= ROUNDS_AHEAD * self._most_at_once:
+            return False
+        if held and not ahead.comes_full:
+            return False
+        if held == 1:
+            ahead.plan.widen()
+        return ahead.plan.may_ask(min(held, max(waiting, 1)))
 
     def _ask(self, walk: _Walk) -> None:
         walk.in_flight.append(self._submit(walk.filter_text, walk.plan.ask(), walk.plan.size))

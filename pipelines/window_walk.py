@@ -21,8 +21,7 @@ class WindowWalk:
 
     def readings(self, begins: Callable[[Window], None]) -> Iterator[tuple[Window, Reading]]:
         """Every window with what was read of it, oldest first; `begins` is told which one is about to be read."""
-        while (window := self._begun or self._provable_part(self.plan.next())) is not None:
-            self._begun = None
+        while (window := self._next()) is not None:
             begins(window)
             expected_rows = self.plan.expected_rows(window)
             try:
@@ -30,15 +29,26 @@ class WindowWalk:
                     window, self.horizon, expected_rows, following=partial(self._following, window)
                 )
             except TooManyRowsError:
-                self._begun = None
-                self._reader.turn_back()
+                self._turn_back()
                 self.plan.was_too_large(window)
                 continue
             self.plan.was_read(window, reading.rows)
             yield window, reading
 
+    def _next(self) -> Window | None:
+        """The window that was begun, if it is still one by what is known now; else the next of the plan."""
+        begun, self._begun = self._begun, None
+        if begun is not None and self.plan.still_fits(begun) and self._provable_part(begun) == begun:
+            return begun
+        self._turn_back()
+        return self._provable_part(self.plan.next())
+
+    def _turn_back(self) -> None:
+        self._begun = None
+        self._reader.turn_back()
+
     def _following(self, window: Window) -> tuple[Window, int | None] | None:
-        """The window behind one that is being read, and the rows expected; it is the next one to be read."""
+        """The window behind one that is being read, and the rows expected in it."""
         self._begun = self._provable_part(self.plan.following(window))
         return None if self._begun is None else (self._begun, self.plan.expected_rows(self._begun))
 

@@ -15,6 +15,8 @@ KEPT_DAYS = 180
 SETTLED_DAYS = 175
 FIRST_WINDOW = timedelta(days=5)
 GROWTH = 8
+# A remainder of less than half a window would be a call for nothing.
+LONGEST_LAST = 1.5
 SHORTEST_WINDOW = timedelta(seconds=1)
 
 
@@ -107,8 +109,7 @@ class WindowPlan:
             return None
         length = self._length if self._length is not None else FIRST_WINDOW
         rest = self.end - self.cursor
-        # A remainder of less than half a window would be a call for nothing.
-        return Window(self.cursor, self.end if rest <= length * 1.5 else self.cursor + length)
+        return Window(self.cursor, self.end if rest <= length * LONGEST_LAST else self.cursor + length)
 
     def expected_rows(self, window: Window) -> int | None:
         """How many rows the density seen so far lets expect; None when nothing was seen."""
@@ -121,6 +122,10 @@ class WindowPlan:
         ahead = replace(self)
         ahead.was_read(window, self.expected_rows(window) or 0)
         return ahead.next()
+
+    def still_fits(self, window: Window) -> bool:
+        """Whether the window, planned some time ago, holds no more than a load should by what is known now."""
+        return window.end <= self.end and (self.expected_rows(window) or 0) <= LONGEST_LAST * CHUNK_ROWS
 
     def was_read(self, window: Window, rows: int) -> None:
         """Go on behind the window, the next one as long as its density allows, and no more than eightfold."""

@@ -6,11 +6,8 @@ from datetime import timedelta
 
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 from support.records import NOW, action
 
-from pipelines.reader import Reading
 from simulator import ScriptedWorld, TooManyRequests
 
 OFFSETS = [timedelta(hours=hours) for hours in (-2, -1, 1, 2)]
@@ -128,14 +125,3 @@ def test_an_answer_that_is_long_in_coming_is_not_taken_for_a_clock_that_differs(
     monkeypatch.setattr(requests.Session, "get", get_slowly)
     stage.sync().assert_ok()
     assert "clock is" not in caplog.text
-
-
-@given(st.lists(st.none() | st.integers(0, 100), max_size=6))
-def test_of_several_answers_the_earliest_tells_the_time(seconds):
-    reading = Reading()
-    for each in seconds:
-        ahead = timedelta(seconds=each or 0)
-        reading.learn_clock(None if each is None else NOW + ahead, ahead)
-    known = [each for each in seconds if each is not None]
-    assert reading.server_time == (NOW + timedelta(seconds=min(known)) if known else None)
-    assert reading.server_ahead == timedelta(seconds=min(known, default=0))

@@ -6,8 +6,10 @@ import random
 import threading
 from datetime import timedelta
 from itertools import groupby, pairwise
+from urllib.parse import unquote
 
 import pytest
+import requests
 from support.records import action, ago
 
 from pipelines.reader import ROUNDS_AHEAD
@@ -118,6 +120,35 @@ def test_every_row_is_loaded_however_rows_lie_and_whatever_cap_begins_when(open_
         stage.sim.faults.add(PageCap(order.randint(2, 9)), nth=order.randint(1, 60), times=None)
     stage.sync().assert_ok()
     stage.assert_in_step()
+
+
+def test_a_window_begun_when_rows_seemed_few_is_given_up_where_they_are_many(open_stage):
+    rows = [*evenly(3, 179.9, 175.1), *evenly(190, 174.9, 135.1), *evenly(1_200, 134.9)]
+    stage = open_stage(ScriptedWorld(rows), page_size=PAGE, scrub_calls=0, requests_per_minute=10_000)
+    done = stage.sync(resources=("machine_actions",)).assert_ok()
+    assert max(event[-1] for event in done.events.of("stored", "machine_actions")) <= 2 * CHUNK
+    stage.assert_in_step()
+
+
+@pytest.mark.parametrize("nth_last", range(1, 5))
+def test_a_window_begun_before_the_servers_clock_was_known_does_not_pass_it(
+    open_stage, monkeypatch, nth_last
+):
+    get, told = requests.Session.get, []
+
+    def get_with_few_dates(session, url, **options):
+        answer = get(session, url, **options)
+        if not told or told[0] not in unquote(url):
+            answer.headers.pop("Date", None)
+        return answer
+
+    monkeypatch.setattr(requests.Session, "get", get_with_few_dates)
+    for _ in range(2):
+        stage = open_stage(ScriptedWorld(evenly(900)), page_size=PAGE, scrub_calls=0)
+        stage.sim.faults.clock_offset = timedelta(hours=-3)
+        done = stage.sync(resources=("machine_actions",)).assert_ok()
+        told.append(by_window(done)[-nth_last][0])
+    assert stage.watermark() <= stage.sim.now()
 
 
 def calls_while_held(open_stage, choose) -> int:

@@ -126,24 +126,18 @@ def test_pages_are_asked_one_then_two_then_four_at_once():
 
 
 @pytest.mark.parametrize(
-    ("expected_rows", "width"), [(None, 1), (0, 1), (39, 1), (40, 2), (79, 3), (80, 4), (1_000, 4)]
+    ("expected_rows", "width"), [(None, 2), (0, 2), (50, 2), (59, 2), (70, 3), (90, 4), (1_000, 4)]
 )
-def test_half_of_the_pages_expected_are_asked_at_once_where_pages_come_full(expected_rows, width):
-    plan = PagePlan(10, 4, expected_rows, come_full=True)
+def test_behind_a_first_page_that_is_full_half_of_the_pages_expected_are_asked_at_once(expected_rows, width):
+    plan = PagePlan(10, 4, expected_rows)
+    plan.ask()
+    assert not plan.may_ask(1)
+    plan.answer(10, PageSizes(10))
     asked = 0
-    while plan.may_ask(asked):
+    while asked < 10 and plan.may_ask(asked):
         plan.ask()
         asked += 1
     assert asked == width
-
-
-def test_pages_come_full_once_one_as_long_as_asked_was_seen_in_this_run_and_none_was_capped():
-    sizes = PageSizes(10, largest_ever=10)
-    assert not sizes.come_full
-    sizes.saw(10)
-    assert sizes.come_full
-    sizes.capped = True
-    assert not sizes.come_full
 
 
 def test_a_list_of_several_pages_is_asked_whole_when_the_rows_expected_are():
