@@ -194,6 +194,15 @@ def test_a_page_that_comes_short_in_the_middle_of_a_list_hides_no_rows(open_stag
     stage.assert_in_step(again=False)
 
 
+@pytest.mark.parametrize("skip", [10, 50, 90])
+def test_an_empty_page_in_the_middle_of_a_list_hides_no_rows(open_stage, skip):
+    stage = open_stage(history(105), page_size=PAGE, scrub_calls=0)
+    rule = stage.sim.faults.add(PageCap(0), when=lambda call: call.params.get("$skip") == str(skip))
+    stage.sync().assert_ok()
+    assert rule.fired == 1
+    stage.assert_in_step(again=False)
+
+
 @pytest.mark.parametrize("nth", range(2, 9))
 def test_pages_that_become_shorter_within_a_sync_hide_no_rows(open_stage, nth):
     world = history(120, oldest_days=170, days=165)
