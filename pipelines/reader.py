@@ -65,7 +65,7 @@ class Reading:
 
 
 @dataclass
-class _Walk:
+class _PageWalk:
     """The pages of one list, from the first to the last; those asked for wait in `in_flight` for their turn."""
 
     filter_text: str
@@ -80,11 +80,21 @@ class _Walk:
     @property
     def comes_full(self) -> bool:
         """Whether the first page came, and every one that came is full."""
-        return self.in_flight[0].done() and all(
-            future.exception() is None and future.result().content.rows == self.plan.size
-            for future in self.in_flight
-            if future.done()
+        came = [future for future in self.in_flight if future.done()]
+        return (
+            bool(came)
+            and self.in_flight[0].done()
+            and all(
+                future.exception() is None and future.result().content.rows == self.plan.size
+                for future in came
+            )
         )
+
+    def cancel(self) -> None:
+        """Wait for none of the pages asked for."""
+        for future in self.in_flight:
+            future.cancel()
+        self.in_flight.clear()
 
 
 # Tells which window comes next, with the rows expected in it; None where there is none.
@@ -105,7 +115,7 @@ class ListReader:
         self._most_at_once = most_at_once
         self._decode = page_decoder(resource)
         self._pool: ThreadPoolExecutor | None = None
-        self._ahead: _Walk | None = None
+        self._ahead: _PageWalk | None = None
 
     @contextmanager
     def opened(self) -> Iterator["ListReader"]:
@@ -178,7 +188,7 @@ class ListReader:
     def turn_back(self) -> None:
         """Give up the window that was begun ahead of its turn."""
         if self._ahead is not None:
-            _cancel(self._ahead)
+            self._ahead.cancel()
             self._ahead = None
 
     def _is_proven(self, reading: Reading, window: Window, horizon: Horizon) -> bool:
@@ -232,7 +242,7 @@ class ListReader:
         following: Following | None = None,
     ) -> Reading:
         """Walk the pages of one list from the first to the last, or to the most rows that it can have."""
-        walk = self._begun(filter_text, expected_rows) or self._walk(filter_text, expected_rows)
+        walk = self._begun(filter_text, expected_rows) or self._new_walk(filter_text, expected_rows)
         plan, in_flight = walk.plan, walk.in_flight
         proof = Proof()
         reading = Reading()
@@ -257,7 +267,7 @@ class ListReader:
             if plan.done or not aligned:
                 # Where it is not done, they are asked again from where they should start.
                 behind = [future.result().content for future in in_flight if plan.done]
-                _cancel(walk)
+                walk.cancel()
                 if any(later.rows for later in behind):
                     plan.contradicted()
                     replans += 1
@@ -272,17 +282,17 @@ class ListReader:
             ):
                 guarded = False
                 self._refuse_too_many(filter_text)
-        _cancel(walk)
+        walk.cancel()
         reading.proven = reading.proven and proof.holds
         reading.identities = proof.identities
         reading.rows = proof.positions
         return reading
 
-    def _walk(self, filter_text: str, expected_rows: int | None) -> _Walk:
+    def _new_walk(self, filter_text: str, expected_rows: int | None) -> _PageWalk:
         plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows)
-        return _Walk(filter_text, plan)
+        return _PageWalk(filter_text, plan)
 
-    def _begun(self, filter_text: str, expected_rows: int | None) -> _Walk | None:
+    def _begun(self, filter_text: str, expected_rows: int | None) -> _PageWalk | None:
         """The walk of this list, if it was begun ahead of its turn."""
         if self._ahead is None or self._ahead.filter_text != filter_text:
             return None
@@ -291,31 +301,32 @@ class ListReader:
         walk.plan.expected_rows = expected_rows
         return walk
 
-    def _look_ahead(self, walk: _Walk, following: Following) -> None:
+    def _look_ahead(self, walk: _PageWalk, following: Following) -> None:
         """Until the walk's next page comes, ask for pages of the window that comes next."""
-        if self._ahead is None and (coming := following()) is not None:
-            window, expected_rows = coming
-            self._ahead = self._walk(self._filter(window), expected_rows)
+        if self._ahead is None and (behind := following()) is not None:
+            window, expected_rows = behind
+            self._ahead = self._new_walk(self._filter(window), expected_rows)
         while self._ahead is not None:
+            # Told before anything is asked: what comes meanwhile ends the wait at once.
+            came = [future for future in self._ahead.in_flight if future.done()]
+            if self._ahead.comes_full:
+                self._ahead.plan.widen()
             while self._may_ask_ahead(walk, self._ahead):
                 self._ask(self._ahead)
             if walk.in_flight[0].done():
                 break
-            wait((walk.in_flight[0], *self._ahead.waiting), return_when=FIRST_COMPLETED)
+            coming = [future for future in self._ahead.in_flight if future not in came]
+            wait((walk.in_flight[0], *coming), return_when=FIRST_COMPLETED)
 
-    def _may_ask_ahead(self, walk: _Walk, ahead: _Walk) -> bool:
+    def _may_ask_ahead(self, walk: _PageWalk, ahead: _PageWalk) -> bool:
         """One page at first, as the window may be empty; more once that came full, and all behind it."""
         held, waiting = len(ahead.in_flight), len(ahead.waiting)
         is_room = max(len(walk.waiting), 1) + waiting < self._most_at_once
         if not is_room or held >= ROUNDS_AHEAD * self._most_at_once:
             return False
-        if held and not ahead.comes_full:
-            return False
-        if held == 1:
-            ahead.plan.widen()
-        return ahead.plan.may_ask(min(held, max(waiting, 1)))
+        return not held or (ahead.comes_full and ahead.plan.may_ask(max(waiting, 1)))
 
-    def _ask(self, walk: _Walk) -> None:
+    def _ask(self, walk: _PageWalk) -> None:
         walk.in_flight.append(self._submit(walk.filter_text, walk.plan.ask(), walk.plan.size))
 
     def _take(self, page: DecodedPage, reading: Reading, proof: Proof) -> bool:
@@ -345,9 +356,3 @@ class ListReader:
         if skip:
             params["$skip"] = str(skip)
         return self.client.get(self.resource.path, params, self._decode)
-
-
-def _cancel(walk: _Walk) -> None:
-    for future in walk.in_flight:
-        future.cancel()
-    walk.in_flight.clear()
