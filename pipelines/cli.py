@@ -329,7 +329,7 @@ def main() -> None:
     """The program: every error of ours becomes a line or two on standard error, and its exit code."""
     try:
         # Without its standalone mode, Typer returns the code of an Exit instead of raising it.
-        code = app(standalone_mode=False) or ExitCode.DONE
+        code = app(prog_name=app.info.name, standalone_mode=False) or ExitCode.DONE
     except StoppedError:
         _leave_at_once(StoppedError(Stopping.signal_number))
     except DefenderSyncError as error:
@@ -527,13 +527,17 @@ def _plain_lines(text: str) -> str:
 
 
 def _usage_error(error: Exception) -> int:
-    """Typer's own complaints about argv: shown as it shows them."""
+    """Typer's complaints about argv, in a line; no command at all shows the help."""
     if isinstance(error, typer.Abort):
         return 128 + signal.SIGINT
-    show = getattr(error, "show", None)
-    if show is None:
+    if not hasattr(error, "format_message"):
         return ExitCode.UNEXPECTED
-    show()
+    message, context = str(error.format_message()), getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():
+        typer.echo(message, err=True)
+        return ExitCode.CONFIGURATION
+    command = context.command_path if context is not None else app.info.name
+    _complain(f"{message[0].lower()}{message[1:].rstrip('.')}; see: {command} --help")
     return ExitCode.CONFIGURATION
 
 

@@ -291,10 +291,26 @@ def test_a_tenant_that_is_not_configured_exits_2(program, here):
     assert "acme" in done.err
 
 
-@pytest.mark.parametrize("args", [["sink"], ["sync", "--fast"], ["status", "--max-age", "soon"]])
-def test_a_wrong_usage_exits_2(program, here, args):
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["sink"], "no such command 'sink'; see: defender-sync --help"),
+        (["sync", "--fast"], "no such option: --fast; see: defender-sync sync --help"),
+        (["backfill", "--from", "2026-11-01"], "missing option '--to'; see: defender-sync backfill --help"),
+        (["sync", "--tenant"], "option '--tenant' requires an argument; see: defender-sync --help"),
+        (["status", "--max-age", "soon"], "--max-age soon: write a number and s, m, h or d, such as 30m"),
+    ],
+)
+def test_a_wrong_usage_is_told_in_one_line_and_exits_2(program, here, args, line):
     program.configure(DEMO)
-    assert here(*args).code == 2
+    assert here(*args) == Ended(2, "", f"defender-sync: {line}\n")
+
+
+def test_no_command_shows_the_help_and_exits_2(here):
+    done = here()
+    assert done.code == 2
+    assert done.err.startswith("Usage: defender-sync [OPTIONS] COMMAND [ARGS]...")
+    assert "  sync " in done.err
 
 
 def test_settings_come_from_environment_before_secrets_before_config(program):
