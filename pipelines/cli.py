@@ -554,6 +554,8 @@ def _print_intents(settings: "Settings") -> None:
         typer.echo(f"{due.tenant} {due.resource}:")
         first = " (the first sync; read in parts, oldest first)" if due.is_first else ""
         typer.echo(f"  window   {due.window}{first}")
+        if due.timeless_calls:
+            typer.echo(f"  no start {counted(due.timeless_calls, 'call')}")
         typer.echo(f"  refresh  {counted(due.open_rows, 'open row')}, {counted(due.refresh_calls, 'call')}")
         typer.echo(f"  scrub    {due.scrub or 'nothing to verify yet'}")
         typer.echo(f"  calls    {at_least}{due.calls:,}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from pipelines.data_dir import DataDir
 from pipelines.errors import LockedError
@@ -15,12 +16,16 @@ from pipelines.windows import Horizon, Window, first_moment
 
 @dataclass(frozen=True)
 class Intent:
-    """What is due for one resource of one tenant. `calls` is a lower bound where `is_first` is true."""
+    """What is due for one resource of one tenant. `calls` is a lower bound where `is_first` is true.
+
+    `timeless_calls` are for rows that no window holds, as they have no time yet; 0 where every row has one.
+    """
 
     tenant: str
     resource: str
     is_first: bool
     window: Window
+    timeless_calls: int
     open_rows: int
     refresh_calls: int
     scrub: Window | None
@@ -67,13 +72,15 @@ def _intent(
     scrub = None
     if progress is not None and settled.start < settled.end and options.scrub_calls:
         scrub = Window(scrub_start(progress.scrubbed_until, settled), settled.end)
-    without_time = 0 if resource.cursor_required else 1
-    calls = 1 + without_time + refresh.calls * bool(before) + (options.scrub_calls if scrub else 0)
+    timeless = warehouse.count_timeless(tenant, resource) if warehouse is not None and usable else 0
+    timeless_calls = 0 if resource.cursor_required else max(ceil(timeless / options.page_size), 1)
+    calls = 1 + timeless_calls + refresh.calls * bool(before) + (options.scrub_calls if scrub else 0)
     return Intent(
         tenant,
         resource.name,
         watermark is None,
         Window(start, now),
+        timeless_calls,
         len(before),
         refresh.calls if before else 0,
         scrub,

@@ -154,9 +154,20 @@ def test_a_dry_run_after_a_sync_tells_what_is_due(here, real):
     calls = len(real.requests)
     done = here("sync", "--dry-run")
     assert done.code == 0
-    assert "refresh  3 open rows, 1 call" in done.out
-    assert "scrub    [" in done.out
+    machine_actions, investigations = done.out.split("contoso investigations:\n")
+    assert "  refresh  3 open rows, 1 call\n  scrub    [" in machine_actions
+    assert "no start" not in machine_actions
+    assert "\n  no start 1 call\n" in investigations
     assert len(real.requests) == calls
+
+
+def test_a_dry_run_counts_the_pages_of_rows_without_a_start(here, real):
+    for number in range(2, 5):
+        real.world.put_investigation(investigation(str(number), None))
+    assert here("sync").code == 0
+    for size, calls in (("2", "2 calls"), ("3", "1 call")):
+        done = here("sync", "--dry-run", SYNC__PAGE_SIZE=size)
+        assert f"\n  no start {calls}\n" in done.out
 
 
 def test_a_dry_run_of_the_demo_starts_no_simulator(program, here, monkeypatch):
