@@ -571,7 +571,7 @@ def _print_status(report: dict[str, Any]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for heading in ("tenant", "resource", "last success", "rows", "open", "last run", "calls left"):
-        table.add_column(heading, justify="right" if heading in ("rows", "open") else "left")
+        table.add_column(heading, justify="right" if heading in ("rows", "open") else "left", overflow="fold")
     problems = []
     for tenant, resources in report["tenants"].items():
         for resource, facts in resources.items():

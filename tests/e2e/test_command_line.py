@@ -38,9 +38,9 @@ def here(program, monkeypatch, capfd):
             for name in list(os.environ):
                 if name.startswith(("SYNC__", "TENANTS__", "AUTH__")):
                     patch.delenv(name)
+            patch.setenv("COLUMNS", "200")
             for name, value in env.items():
                 patch.setenv(name, value)
-            patch.setenv("COLUMNS", "200")
             patch.setattr(sys, "argv", ["defender-sync", *args])
             context.reload(str(program.folder))
             umask = os.umask(0o022)
@@ -119,6 +119,9 @@ def test_status_and_publish_tell_of_the_last_run(here, real, program):
     assert table.code == 0
     [line] = [line for line in table.out.splitlines() if "machine_actions" in line]
     assert re.search(r"contoso\s+machine_actions\s+.*\s3\s+3\s+succeeded\s+\d+/min, \d+/h", line)
+
+    narrow = here("status", COLUMNS="60")
+    assert "…" not in narrow.out, "what does not fit is wrapped, not cut"
 
     report = json.loads(here("status", "--json").out)
     facts = report["tenants"]["contoso"]["machine_actions"]
