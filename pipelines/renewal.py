@@ -6,7 +6,6 @@ changed is proven by the content of the tables, not by what runs are known to ha
 """
 
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def _is_copied(warehouse: Warehouse, former: Path, folder: Path) -> bool:
             return False
         # Comparing takes as long as copying, and mostly finds that little changed.
         with ThreadPoolExecutor(1, thread_name_prefix="copy") as thread:
-            copying = thread.submit(shutil.copyfile, former / DATABASE, folder / DATABASE)
+            copying = thread.submit(snapshot_files.copy_database, former, folder)
             can_be_renewed = _differs_little(cursor)
             if can_be_renewed:
                 copying.result()

@@ -66,6 +66,32 @@ def test_where_files_cannot_be_linked_they_are_copied(stage, monkeypatch, caplog
     assert_published_equals_warehouse(stage)
 
 
+def refused(*_):
+    raise OSError(95, "Operation not supported")
+
+
+@pytest.mark.parametrize("call", [None, refused, lambda *_: 0], ids=["missing", "refused", "without effect"])
+def test_where_the_system_cannot_copy_the_database_it_is_copied_byte_by_byte(
+    stage, monkeypatch, caplog, call
+):
+    if call is None:
+        monkeypatch.delattr(snapshot_files.os, "copy_file_range")
+    else:
+        monkeypatch.setattr(snapshot_files.os, "copy_file_range", call)
+    stage.sync().assert_ok()
+    assert "written from scratch" not in caplog.text
+    assert "machine_timeline" in linked_files(stage)
+    assert_published_equals_warehouse(stage)
+
+
+def test_a_renewed_snapshot_leaves_the_one_before_as_it_was(stage):
+    former = (stage.data_dir / "published").resolve() / "defender.duckdb"
+    before = former.read_bytes()
+    stage.sync().assert_ok()
+    assert "machine_timeline" in linked_files(stage)
+    assert former.read_bytes() == before
+
+
 def test_a_snapshot_newer_than_a_restored_database_is_not_taken_up(stage):
     database = stage.data_dir / "warehouse.duckdb"
     older = database.read_bytes()
