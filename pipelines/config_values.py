@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.errors import ConfigurationError
@@ -43,11 +44,14 @@ def read_sources() -> list[Source]:
     from dlt.common.configuration.container import Container
     from dlt.common.configuration.providers import EnvironProvider
     from dlt.common.configuration.providers.doc import BaseDocProvider
+    from dlt.common.configuration.providers.toml import TomlProviderReadException
     from dlt.common.configuration.specs import PluggableRunContext
     from dlt.common.typing import TSecretStrValue
 
     try:
         providers = Container()[PluggableRunContext].providers.providers
+    except TomlProviderReadException as error:
+        raise ConfigurationError(_unreadable(error.full_paths) or _one_line(error)) from error
     except Exception as error:
         raise ConfigurationError(f"the configuration cannot be read: {_one_line(error)}") from error
 
@@ -205,6 +209,18 @@ def _broken_rule(value: Any, rules: Mapping[str, Any]) -> str | None:
                 return f"must be one of {', '.join(rules['choices'])}, not '{each}'"
     if rules["pattern"] is not None and value and not re.fullmatch(rules["pattern"], value):
         return f"has a value of the wrong form: '{value}'"
+    return None
+
+
+def _unreadable(paths: Iterable[str]) -> str | None:
+    """Which file is no TOML, and where; dlt names all that it looks for."""
+    import tomlkit
+
+    for path in filter(Path.exists, map(Path, paths)):
+        try:
+            tomlkit.parse(path.read_text("utf-8"))
+        except (OSError, ValueError, tomlkit.exceptions.TOMLKitError) as error:
+            return f"{path} cannot be read: {_one_line(error)}"
     return None
 
 

@@ -262,12 +262,16 @@ def test_a_bad_configuration_exits_2_with_its_key_named_and_nothing_touched(prog
     assert sorted(path.name for path in program.folder.iterdir()) == [".dlt"]
 
 
-def test_a_configuration_that_is_no_toml_exits_2_with_its_file_named(program):
-    program.configure("[sync\n")
-    done = program("sync")
-    assert done.code == 2
-    assert "config.toml" in done.err
-    assert "Traceback" not in done.err
+@pytest.mark.parametrize(
+    ("config", "secrets", "line"),
+    [
+        ("[sync\n", "", r".dlt/config.toml cannot be read: Unexpected character: '\n' at line 1 col 5"),
+        (DEMO, "[a]\nb = 1\nb = 2\n", '.dlt/secrets.toml cannot be read: Key "b" already exists.'),
+    ],
+)
+def test_a_configuration_that_is_no_toml_exits_2_with_its_file_named(program, config, secrets, line):
+    program.configure(config, secrets)
+    assert program("sync") == Ended(2, "", f"defender-sync: {line}\n")
     assert sorted(path.name for path in program.folder.iterdir()) == [".dlt"]
 
 
