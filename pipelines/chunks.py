@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from pipelines.clock import Clock
 from pipelines.errors import PartialError
-from pipelines.reader import ListReader, Reading
+from pipelines.pages import Reading
+from pipelines.reader import ListReader
 from pipelines.records import BadRecord, Resource
 from pipelines.warehouse import TICK, Changes, RangeKey, RunRow, Warehouse
 from pipelines.windows import Window

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from pipelines.chunks import ChunkStore, Observer, Writer
 from pipelines.clock import Clock
-from pipelines.reader import ListReader, Reading
+from pipelines.pages import Reading
+from pipelines.reader import ListReader
 from pipelines.settings import SyncSettings
 from pipelines.warehouse import RangeKey, RunRow, Warehouse
 from pipelines.window_walk import WindowWalk

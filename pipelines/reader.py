@@ -1,142 +1,34 @@
-"""Reads one list of the API whole: its pages, several at a time, and the proof that no row was missed.
+"""Reads lists of the API whole: by ids, without a time range, and windows, with the proof that no row was missed.
 
-Owns the walk over pages, the splitting of windows that cannot be proven, and nothing of the warehouse.
+What cannot be proven is read again, in parts where it has a time range.
 """
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
 
-import pyarrow as pa
-
-from pipelines.client import Answer, DefenderClient
-from pipelines.odata import PagePlan, PageSizes, Proof, ids_filter, window_filter
-from pipelines.records import BadRecord, DecodedPage, Resource, page_decoder
-from pipelines.windows import CHUNK_ROWS, SHORTEST_WINDOW, Horizon, Window
+from pipelines.odata import ids_filter, window_filter
+from pipelines.pages import PageReader, Reading, TooManyRowsError
+from pipelines.windows import SHORTEST_WINDOW, Horizon, Window
 
 logger = logging.getLogger(__name__)
 
 MOST_READS_TO_AGREE = 4
 MOST_TRIES_OF_A_SECOND = 3
-MOST_REPLANS = 8
-# How many rounds of pages are read of a window ahead of its turn.
-ROUNDS_AHEAD = 2
-# A window that turns out to hold more rows than this is cut before it is read.
-TOO_MANY_ROWS = 2 * CHUNK_ROWS
-
-
-class TooManyRowsError(Exception):
-    """The window holds more rows than are to be held in memory at once."""
-
-
-@dataclass
-class Reading:
-    """What came of reading one list. `proven` tells that no row was missed."""
-
-    tables: list[pa.Table] = field(default_factory=list)
-    bad_records: list[BadRecord] = field(default_factory=list)
-    identities: set[object] = field(default_factory=set)
-    rows: int = 0
-    pages: int = 0
-    proven: bool = True
-    server_time: datetime | None = None
-    server_ahead: timedelta = timedelta(0)
-    unproven_windows: list[Window] = field(default_factory=list)
-
-    def add(self, other: "Reading") -> None:
-        """Put what another reading brought behind this one; the newest reading of a row is the last."""
-        self.tables += other.tables
-        self.bad_records += other.bad_records
-        self.identities |= other.identities
-        self.rows += other.rows
-        self.pages += other.pages
-        self.proven = self.proven and other.proven
-        self.unproven_windows += other.unproven_windows
-        self.learn_clock(other.server_time, other.server_ahead)
-
-    def learn_clock(self, server_time: datetime | None, server_ahead: timedelta) -> None:
-        """Keep the first answer's clock: rows born after it may have been missed by it."""
-        if self.server_time is None and server_time is not None:
-            self.server_time, self.server_ahead = server_time, server_ahead
-
-
-@dataclass
-class _PageWalk:
-    """The pages of one list, from the first to the last; those asked for wait in `in_flight` for their turn."""
-
-    filter_text: str
-    plan: PagePlan
-    in_flight: deque[Future[Answer[DecodedPage]]] = field(default_factory=deque)
-
-    @property
-    def waiting(self) -> list[Future[Answer[DecodedPage]]]:
-        """The pages that have not come yet."""
-        return [future for future in self.in_flight if not future.done()]
-
-    @property
-    def comes_full(self) -> bool:
-        """Whether the first page came, and every one that came is full."""
-        came = [future for future in self.in_flight if future.done()]
-        return (
-            bool(came)
-            and self.in_flight[0].done()
-            and all(
-                future.exception() is None and future.result().content.rows == self.plan.size
-                for future in came
-            )
-        )
-
-    def cancel(self) -> None:
-        """Wait for none of the pages asked for."""
-        for future in self.in_flight:
-            future.cancel()
-        self.in_flight.clear()
-
 
 # Tells which window comes next, with the rows expected in it; None where there is none.
-Following = Callable[[], tuple[Window, int | None] | None]
+FollowingWindow = Callable[[], tuple[Window, int | None] | None]
 
 
-class ListReader:
+class ListReader(PageReader):
     """Reads lists of one resource of one tenant."""
-
-    def __init__(
-        self, client: DefenderClient, resource: Resource, page_size: int, most_at_once: int, largest_page: int
-    ) -> None:
-        self.client = client
-        self.resource = resource
-        self.sizes = PageSizes(page_size, largest_ever=largest_page)
-        self.pages = 0
-        self.rows = 0
-        self._most_at_once = most_at_once
-        self._decode = page_decoder(resource)
-        self._pool: ThreadPoolExecutor | None = None
-        self._ahead: _PageWalk | None = None
-
-    @contextmanager
-    def opened(self) -> Iterator["ListReader"]:
-        """The reader with the threads that fetch its pages."""
-        pool = ThreadPoolExecutor(self._most_at_once, thread_name_prefix="page")
-        self._pool = pool
-        try:
-            yield self
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    # --- lists and windows ---
 
     def read_ids(self, ids: Sequence[str]) -> Reading:
         """The rows of these ids, as far as they are there."""
-        return self._read_once(ids_filter(ids), len(ids), None, most_rows=len(ids))
+        return self.read_pages(ids_filter(ids), len(ids), None, most_rows=len(ids))
 
     def read_list(self, filter_text: str, known_rows: int) -> Reading:
         """A list without a time range. One that takes several pages is read until two reads agree."""
-        reading = self._read_once(filter_text, None, known_rows)
+        reading = self.read_pages(filter_text, None, known_rows)
         if reading.pages > 1:
             reading.proven = self._agrees_with_itself(reading, filter_text)
         return reading
@@ -147,7 +39,7 @@ class ListReader:
         horizon: Horizon,
         expected_rows: int | None = None,
         known_rows: int | None = None,
-        following: Following | None = None,
+        following: FollowingWindow | None = None,
     ) -> Reading:
         """All rows of a window, proven; else what came, with the windows that could not be proven.
 
@@ -156,8 +48,12 @@ class ListReader:
         `read_in_parts` does so.
         """
         guarded = window.length > SHORTEST_WINDOW
-        reading = self._read_once(
-            self._filter(window), expected_rows, known_rows, guarded=guarded, following=following
+        reading = self.read_pages(
+            self._filter(window),
+            expected_rows,
+            known_rows,
+            guarded=guarded,
+            following=following and (lambda: self._list_of(following())),
         )
         if self._is_proven(reading, window, horizon):
             return reading
@@ -185,12 +81,6 @@ class ListReader:
                 whole.add(self.read_in_parts(part, horizon, expected_rows // 2))
             return whole
 
-    def turn_back(self) -> None:
-        """Give up the window that was begun ahead of its turn."""
-        if self._ahead is not None:
-            self._ahead.cancel()
-            self._ahead = None
-
     def _is_proven(self, reading: Reading, window: Window, horizon: Horizon) -> bool:
         if reading.pages <= 1 or (reading.proven and horizon.is_settled(window)):
             return reading.proven
@@ -202,7 +92,7 @@ class ListReader:
         """Read an unsettled list until two reads in a row give the same ids; all reads are kept."""
         before = reading.identities
         for _ in range(MOST_READS_TO_AGREE - 1):
-            again = self._read_once(filter_text, len(before), None)
+            again = self.read_pages(filter_text, len(before), None)
             same = again.proven and again.identities == before
             before = again.identities
             reading.tables += again.tables
@@ -216,7 +106,7 @@ class ListReader:
     def _try_again(self, reading: Reading, window: Window, horizon: Horizon) -> Reading:
         """The shortest window, a few times more; what came is kept also when it stays unproven."""
         for _ in range(MOST_TRIES_OF_A_SECOND - 1):
-            again = self._read_once(self._filter(window), None, None)
+            again = self.read_pages(self._filter(window), None, None)
             proven = self._is_proven(again, window, horizon)
             reading.add(again)
             reading.proven = proven
@@ -226,133 +116,8 @@ class ListReader:
         reading.unproven_windows = [window]
         return reading
 
+    def _list_of(self, coming: tuple[Window, int | None] | None) -> tuple[str, int | None] | None:
+        return coming and (self._filter(coming[0]), coming[1])
+
     def _filter(self, window: Window) -> str:
         return window_filter(self.resource.cursor_field, window.start, window.end)
-
-    # --- pages ---
-
-    def _read_once(
-        self,
-        filter_text: str,
-        expected_rows: int | None,
-        known_rows: int | None,
-        *,
-        guarded: bool = False,
-        most_rows: int | None = None,
-        following: Following | None = None,
-    ) -> Reading:
-        """Walk the pages of one list from the first to the last, or to the most rows that it can have."""
-        walk = self._begun(filter_text, expected_rows) or self._new_walk(filter_text, expected_rows)
-        plan, in_flight = walk.plan, walk.in_flight
-        proof = Proof()
-        reading = Reading()
-        replans = 0
-        while not plan.done and (most_rows is None or plan.covered < most_rows):
-            while plan.may_ask(len(in_flight)):
-                self._ask(walk)
-            if following is not None and plan.is_asked_whole and self._most_at_once > 1:
-                self._look_ahead(walk, following)
-            answer = in_flight.popleft().result()
-            page = answer.content
-            reading.learn_clock(answer.server_time, answer.server_ahead)
-            if page.rows and proof.repeats(page.identities) and self.sizes.is_shorter_than_others(page.rows):
-                # `$skip` has no effect: only its length can tell that the first page was the only one.
-                break
-            brought_news = self._take(page, reading, proof)
-            if not brought_news:
-                # The same rows again: `$skip` has no effect, or the order turned over. No proof.
-                reading.proven = False
-                break
-            aligned = plan.answer(page.rows, self.sizes, known_rows)
-            if plan.done or not aligned:
-                # Where it is not done, they are asked again from where they should start.
-                behind = [future.result().content for future in in_flight if plan.done]
-                walk.cancel()
-                if any(later.rows for later in behind):
-                    plan.contradicted()
-                    replans += 1
-                if replans > MOST_REPLANS:
-                    reading.proven = False
-                    break
-            if (
-                guarded
-                and (aligned or self.sizes.capped)
-                and not plan.done
-                and plan.covered > 2 * (expected_rows or 0)
-            ):
-                guarded = False
-                self._refuse_too_many(filter_text)
-        walk.cancel()
-        reading.proven = reading.proven and proof.holds
-        reading.identities = proof.identities
-        reading.rows = proof.positions
-        return reading
-
-    def _new_walk(self, filter_text: str, expected_rows: int | None) -> _PageWalk:
-        plan = PagePlan(self.sizes.asked, self._most_at_once, expected_rows)
-        return _PageWalk(filter_text, plan)
-
-    def _begun(self, filter_text: str, expected_rows: int | None) -> _PageWalk | None:
-        """The walk of this list, if it was begun ahead of its turn."""
-        if self._ahead is None or self._ahead.filter_text != filter_text:
-            return None
-        walk, self._ahead = self._ahead, None
-        # By now, the window before it is read whole.
-        walk.plan.expected_rows = expected_rows
-        return walk
-
-    def _look_ahead(self, walk: _PageWalk, following: Following) -> None:
-        """Until the walk's next page comes, ask for pages of the window that comes next."""
-        if self._ahead is None and (behind := following()) is not None:
-            window, expected_rows = behind
-            self._ahead = self._new_walk(self._filter(window), expected_rows)
-        while self._ahead is not None:
-            # Told before anything is asked: what comes meanwhile ends the wait at once.
-            came = [future for future in self._ahead.in_flight if future.done()]
-            if self._ahead.comes_full:
-                self._ahead.plan.widen()
-            while self._may_ask_ahead(walk, self._ahead):
-                self._ask(self._ahead)
-            if walk.in_flight[0].done():
-                break
-            coming = [future for future in self._ahead.in_flight if future not in came]
-            wait((walk.in_flight[0], *coming), return_when=FIRST_COMPLETED)
-
-    def _may_ask_ahead(self, walk: _PageWalk, ahead: _PageWalk) -> bool:
-        """One page at first, as the window may be empty; more once that came full, and all behind it."""
-        held, waiting = len(ahead.in_flight), len(ahead.waiting)
-        is_room = max(len(walk.waiting), 1) + waiting < self._most_at_once
-        if not is_room or held >= ROUNDS_AHEAD * self._most_at_once:
-            return False
-        return not held or (ahead.comes_full and ahead.plan.may_ask(max(waiting, 1)))
-
-    def _ask(self, walk: _PageWalk) -> None:
-        walk.in_flight.append(self._submit(walk.filter_text, walk.plan.ask(), walk.plan.size))
-
-    def _take(self, page: DecodedPage, reading: Reading, proof: Proof) -> bool:
-        brought_news = proof.add(page.identities)
-        if page.rows:
-            reading.pages += 1
-            self.pages += 1
-            self.rows += page.rows
-            reading.tables.append(page.table)
-            reading.bad_records += page.bad_records
-        return brought_news
-
-    def _refuse_too_many(self, filter_text: str) -> None:
-        """One call for a row far behind tells whether the window is too large to be held."""
-        if self._submit(filter_text, TOO_MANY_ROWS, 1).result().content.rows:
-            raise TooManyRowsError
-
-    def _submit(self, filter_text: str, skip: int, top: int) -> Future[Answer[DecodedPage]]:
-        if self._pool is None:
-            raise RuntimeError("the reader is not open")
-        return self._pool.submit(self.fetch, filter_text, skip, top)
-
-    def fetch(self, filter_text: str, skip: int, top: int) -> Answer[DecodedPage]:
-        """One page."""
-        params = {"$filter": filter_text} if filter_text else {}
-        params["$top"] = str(top)
-        if skip:
-            params["$skip"] = str(skip)
-        return self.client.get(self.resource.path, params, self._decode)

@@ -12,7 +12,8 @@ from pipelines.chunks import ChunkStore, Observer, Writer
 from pipelines.clock import Clock
 from pipelines.errors import RejectedError
 from pipelines.odata import null_filter
-from pipelines.reader import ListReader, Reading
+from pipelines.pages import Reading
+from pipelines.reader import ListReader
 from pipelines.refresh import IDS_PER_CALL, RefreshPlan, plan_refresh, scrub_start, settled_history
 from pipelines.settings import SyncSettings
 from pipelines.warehouse import RunRow, Warehouse

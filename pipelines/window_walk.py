@@ -7,7 +7,8 @@ that its rows need, and not as many waits on top as it has windows.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from pipelines.reader import ListReader, Reading, TooManyRowsError
+from pipelines.pages import Reading, TooManyRowsError
+from pipelines.reader import ListReader
 from pipelines.windows import Horizon, Window, WindowPlan
 
 

@@ -12,7 +12,7 @@ import pytest
 import requests
 from support.records import action, ago
 
-from pipelines.reader import ROUNDS_AHEAD
+from pipelines.pages import ROUNDS_AHEAD
 from simulator import PageCap, RunFirst, ScriptedWorld, Slow, Status
 
 PAGE = 10
@@ -24,7 +24,7 @@ AT_ONCE = 4
 def small_chunks(monkeypatch):
     """Windows of about ten pages, so that a list has many of them."""
     monkeypatch.setattr("pipelines.windows.CHUNK_ROWS", CHUNK)
-    monkeypatch.setattr("pipelines.reader.TOO_MANY_ROWS", 2 * CHUNK)
+    monkeypatch.setattr("pipelines.pages.TOO_MANY_ROWS", 2 * CHUNK)
 
 
 def evenly(rows: int, oldest_days: float = 174, newest_days: float = 1) -> list[dict[str, object]]:
