@@ -7,9 +7,10 @@ transaction after its rows.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ MOST_THREADS = 4
 # While rows are read and stored, Arrow holds them too.
 MEMORY_LIMIT_WHILE_READING = "350MB"
 MOST_THREADS_WHILE_READING = 2
+# DuckDB stores what is added as row groups of its own, of so many rows at most. At each checkpoint it would put small
+# ones together, and for that write their neighbours anew; here they wait until there are many more than rows need, or
+# until many of the rows in them are deleted ones.
+ROW_GROUP_SIZE = 122_880
+MOST_SPARE_ROW_GROUPS = 24
+MOST_DELETED = 0.3
 TICK = timedelta(microseconds=1)
 NO_IDS = pa.table({"id": pa.array([], pa.string())})
 
@@ -109,6 +116,9 @@ class Warehouse:
     def close(self) -> None:
         """Close the file, its write-ahead log folded in."""
         if not self._is_left_open:
+            with suppress(duckdb.Error):
+                if self._is_scattered():
+                    self.connection.execute("reset max_vacuum_tasks")
             self.connection.close()
 
     def leave_open(self) -> None:
@@ -116,6 +126,24 @@ class Warehouse:
         holds up every thread of Python.
         """
         self._is_left_open = True
+
+    def _is_scattered(self) -> bool:
+        """Whether a table that grows lies in many small row groups, or in such of which much is deleted."""
+        for resource in RESOURCES.values():
+            for table in (resource.name, resource.versions_table):
+                groups, stored, kept = self._one(
+                    "select count(distinct row_group_id), coalesce(sum(count), 0), "
+                    f"(select count(*) from {SCHEMA}.{table}) from pragma_storage_info('{SCHEMA}.{table}') "
+                    "where column_name = 'id' and segment_type <> 'VALIDITY'",
+                    [],
+                )
+                deleted = stored - kept
+                if (
+                    groups > ceil(kept / ROW_GROUP_SIZE) + MOST_SPARE_ROW_GROUPS
+                    or deleted > MOST_DELETED * stored + ROW_GROUP_SIZE
+                ):
+                    return True
+        return False
 
     @contextmanager
     def less_memory(self) -> Iterator[None]:
@@ -591,6 +619,7 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise _open_error(path, error) from error
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
+    connection.execute("set max_vacuum_tasks = 0")
     _limit(connection, MEMORY_LIMIT, MOST_THREADS)
     connection.execute("set autoinstall_known_extensions = false")
     return connection

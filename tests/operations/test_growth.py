@@ -32,10 +32,14 @@ def busy(open_stage):
 def sync_often(stage, first):
     """As many syncs on as many days, before each a change and a new row."""
     for number in range(first, first + SYNCS):
-        stage.world.put_action(action(f"new {number}", stage.clock() - timedelta(minutes=1)))
-        stage.world.change("a", status=("Pending", "InProgress")[number % 2], title=f"{number}")
-        stage.sync().assert_ok()
-        stage.clock.advance(hours=24)
+        sync_once(stage, number)
+
+
+def sync_once(stage, number):
+    stage.world.put_action(action(f"new {number}", stage.clock() - timedelta(minutes=1)))
+    stage.world.change("a", status=("Pending", "InProgress")[number % 2], title=f"{number}")
+    stage.sync().assert_ok()
+    stage.clock.advance(hours=24)
 
 
 def table_rows(stage):
@@ -78,3 +82,43 @@ def test_many_syncs_leave_no_more_behind_than_their_rows(busy):
     assert total_later <= total + SLACK_BYTES
     assert not (busy.data_dir / "dlt").exists(), "dlt's working files"
     assert len(list((busy.data_dir / "snapshots").iterdir())) == 2
+
+
+def row_groups(stage, table):
+    return stage.warehouse().one(
+        f"select count(distinct row_group_id) from pragma_storage_info('defender.{table}')"
+    )
+
+
+def test_small_row_groups_are_put_together_once_there_are_many(busy, monkeypatch):
+    monkeypatch.setattr("pipelines.warehouse.MOST_SPARE_ROW_GROUPS", 3)
+    counts = {"machine_actions": [], "machine_action_versions": []}
+    for number in range(9):
+        sync_once(busy, number)
+        for table, seen in counts.items():
+            seen.append(row_groups(busy, table))
+    for table, seen in counts.items():
+        assert seen != sorted(seen), f"{table}: never put together: {seen}"
+        assert len(set(seen)) > 2, f"{table}: put together each time: {seen}"
+        assert max(seen) <= 4, f"{table}: {seen}"
+
+
+def test_rows_that_were_replaced_take_room_until_they_are_many(open_stage, monkeypatch):
+    monkeypatch.setattr("pipelines.warehouse.ROW_GROUP_SIZE", 1)
+    monkeypatch.setattr("pipelines.warehouse.MOST_SPARE_ROW_GROUPS", 1_000)
+    ids = [f"a{number}" for number in range(90)]
+    now = Clock().now().replace(microsecond=0)
+    stage = open_stage(
+        ScriptedWorld([action(each, now - timedelta(hours=3), status="Pending") for each in ids]), start=now
+    )
+    stored = []
+    for number in range(5):
+        for each in ids[45 + number % 2 :: 2]:
+            stage.world.change(each, title=f"{number}")
+        stage.sync().assert_ok()
+        stage.clock.advance(minutes=5)
+        query = (
+            "select sum(count) from pragma_storage_info('defender.machine_actions') where column_name = 'id'"
+        )
+        stored.append(stage.warehouse().one(f"{query} and segment_type <> 'VALIDITY'"))
+    assert stored == [90, 112, 90, 112, 90]
