@@ -537,7 +537,8 @@ def _usage_error(error: Exception) -> int:
         typer.echo(message, err=True)
         return ExitCode.CONFIGURATION
     command = context.command_path if context is not None else app.info.name
-    _complain(f"{message[0].lower()}{message[1:].rstrip('.')}; see: {command} --help")
+    message = (message[:1].lower() + message[1:]).rstrip(".?").replace(". Did", "; did")
+    _complain(f"{message}; see: {command} --help")
     return ExitCode.CONFIGURATION
 
 

@@ -51,7 +51,8 @@ def read_sources() -> list[Source]:
     try:
         providers = Container()[PluggableRunContext].providers.providers
     except TomlProviderReadException as error:
-        raise ConfigurationError(_unreadable(error.full_paths) or _one_line(error)) from error
+        named = _unreadable(error.full_paths) or f"the configuration cannot be read: {_one_line(error)}"
+        raise ConfigurationError(named) from error
     except Exception as error:
         raise ConfigurationError(f"the configuration cannot be read: {_one_line(error)}") from error
 
@@ -216,10 +217,14 @@ def _unreadable(paths: Iterable[str]) -> str | None:
     """Which file is no TOML, and where; dlt names all that it looks for."""
     import tomlkit
 
-    for path in filter(Path.exists, map(Path, paths)):
+    for path in map(Path, paths):
         try:
             tomlkit.parse(path.read_text("utf-8"))
-        except (OSError, ValueError, tomlkit.exceptions.TOMLKitError) as error:
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}"
+        except (ValueError, tomlkit.exceptions.TOMLKitError) as error:
             return f"{path} cannot be read: {_one_line(error)}"
     return None
 

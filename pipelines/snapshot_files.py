@@ -40,6 +40,8 @@ def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConn
             f"(storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE})"
         )
         cursor.execute("set checkpoint_threshold = '1TB'")
+        # Unlike the warehouse, this file has its small row groups put together: it is made of such, and seldom.
+        cursor.execute("reset max_vacuum_tasks")
         try:
             yield cursor
             # A detach would do it too, but says only in its second line what was wrong.
@@ -52,6 +54,7 @@ def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConn
                     cursor.execute(statement)
             raise
         finally:
+            cursor.execute("set max_vacuum_tasks = 0")
             cursor.execute("reset checkpoint_threshold")
     finally:
         cursor.close()

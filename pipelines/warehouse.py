@@ -116,10 +116,12 @@ class Warehouse:
     def close(self) -> None:
         """Close the file, its write-ahead log folded in."""
         if not self._is_left_open:
-            with suppress(duckdb.Error):
-                if self._is_scattered():
-                    self.connection.execute("reset max_vacuum_tasks")
-            self.connection.close()
+            try:
+                with suppress(duckdb.Error):
+                    if self._is_scattered():
+                        self.connection.execute("reset max_vacuum_tasks")
+            finally:
+                self.connection.close()
 
     def leave_open(self) -> None:
         """Let the end of the process close the file: closing waits for the statement under way, and meanwhile
@@ -128,22 +130,24 @@ class Warehouse:
         self._is_left_open = True
 
     def _is_scattered(self) -> bool:
-        """Whether a table that grows lies in many small row groups, or in such of which much is deleted."""
-        for resource in RESOURCES.values():
-            for table in (resource.name, resource.versions_table):
-                groups, stored, kept = self._one(
-                    "select count(distinct row_group_id), coalesce(sum(count), 0), "
-                    f"(select count(*) from {SCHEMA}.{table}) from pragma_storage_info('{SCHEMA}.{table}') "
-                    "where column_name = 'id' and segment_type <> 'VALIDITY'",
-                    [],
-                )
-                deleted = stored - kept
-                if (
-                    groups > ceil(kept / ROW_GROUP_SIZE) + MOST_SPARE_ROW_GROUPS
-                    or deleted > MOST_DELETED * stored + ROW_GROUP_SIZE
-                ):
-                    return True
-        return False
+        """Whether the tables lie in many small row groups, or one in such of which much is deleted."""
+        tables = self._rows(
+            "select schema_name || '.' || table_name from duckdb_tables() where database_name = current_database()",
+            [],
+        )
+        spare = 0
+        for (table,) in tables:
+            groups, stored, kept = self._one(
+                "select count(distinct row_group_id), coalesce(sum(count), 0), "
+                f"(select count(*) from {table}) from pragma_storage_info('{table}') "
+                "where column_id = 0 and segment_type <> 'VALIDITY'",
+                [],
+            )
+            # Those without a row left, as all of dlt's staging, are dropped in any case.
+            if kept and stored - kept > MOST_DELETED * stored + ROW_GROUP_SIZE:
+                return True
+            spare += groups - ceil(kept / ROW_GROUP_SIZE)
+        return spare > MOST_SPARE_ROW_GROUPS
 
     @contextmanager
     def less_memory(self) -> Iterator[None]:

@@ -164,11 +164,11 @@ def test_a_dry_run_after_a_sync_tells_what_is_due(here, real):
     assert len(real.requests) == calls
 
 
-def test_a_dry_run_counts_the_pages_of_rows_without_a_start(here, real):
+def test_a_dry_run_counts_the_calls_for_rows_without_a_start(here, real):
     for number in range(2, 5):
         real.world.put_investigation(investigation(str(number), None))
     assert here("sync").code == 0
-    for size, calls in (("2", "2 calls"), ("3", "1 call")):
+    for size, calls in (("2", "4 calls"), ("4", "1 call")):
         done = here("sync", "--dry-run", SYNC__PAGE_SIZE=size)
         assert f"\n  no start {calls}\n" in done.out
 
@@ -313,6 +313,7 @@ def test_a_tenant_that_is_not_configured_exits_2(program, here):
     ("args", "line"),
     [
         (["sink"], "no such command 'sink'; see: defender-sync --help"),
+        (["syn"], "no such command 'syn'; did you mean 'sync'; see: defender-sync --help"),
         (["sync", "--fast"], "no such option: --fast; see: defender-sync sync --help"),
         (["backfill", "--from", "2026-11-01"], "missing option '--to'; see: defender-sync backfill --help"),
         (["sync", "--tenant"], "option '--tenant' requires an argument; see: defender-sync --help"),

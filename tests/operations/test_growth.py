@@ -91,7 +91,7 @@ def row_groups(stage, table):
 
 
 def test_small_row_groups_are_put_together_once_there_are_many(busy, monkeypatch):
-    monkeypatch.setattr("pipelines.warehouse.MOST_SPARE_ROW_GROUPS", 3)
+    monkeypatch.setattr("pipelines.warehouse.MOST_SPARE_ROW_GROUPS", 12)
     counts = {"machine_actions": [], "machine_action_versions": []}
     for number in range(9):
         sync_once(busy, number)
@@ -100,20 +100,31 @@ def test_small_row_groups_are_put_together_once_there_are_many(busy, monkeypatch
     for table, seen in counts.items():
         assert seen != sorted(seen), f"{table}: never put together: {seen}"
         assert len(set(seen)) > 2, f"{table}: put together each time: {seen}"
-        assert max(seen) <= 4, f"{table}: {seen}"
+        assert max(seen) <= 6, f"{table}: {seen}"
+
+
+def test_the_run_log_of_quiet_syncs_is_put_together_too(busy, monkeypatch):
+    monkeypatch.setattr("pipelines.warehouse.MOST_SPARE_ROW_GROUPS", 4)
+    counts = []
+    for _ in range(8):
+        busy.sync().assert_ok()
+        busy.clock.advance(minutes=1)
+        counts.append(row_groups(busy, "sync_runs"))
+    assert counts != sorted(counts), f"never put together: {counts}"
+    assert max(counts) <= 6, f"{counts}"
 
 
 def test_rows_that_were_replaced_take_room_until_they_are_many(open_stage, monkeypatch):
-    monkeypatch.setattr("pipelines.warehouse.ROW_GROUP_SIZE", 1)
+    monkeypatch.setattr("pipelines.warehouse.ROW_GROUP_SIZE", 20)
     monkeypatch.setattr("pipelines.warehouse.MOST_SPARE_ROW_GROUPS", 1_000)
-    ids = [f"a{number}" for number in range(90)]
+    ids = [f"a{number}" for number in range(900)]
     now = Clock().now().replace(microsecond=0)
     stage = open_stage(
         ScriptedWorld([action(each, now - timedelta(hours=3), status="Pending") for each in ids]), start=now
     )
     stored = []
     for number in range(5):
-        for each in ids[45 + number % 2 :: 2]:
+        for each in ids[450 + number % 2 :: 2]:
             stage.world.change(each, title=f"{number}")
         stage.sync().assert_ok()
         stage.clock.advance(minutes=5)
@@ -121,4 +132,4 @@ def test_rows_that_were_replaced_take_room_until_they_are_many(open_stage, monke
             "select sum(count) from pragma_storage_info('defender.machine_actions') where column_name = 'id'"
         )
         stored.append(stage.warehouse().one(f"{query} and segment_type <> 'VALIDITY'"))
-    assert stored == [90, 112, 90, 112, 90]
+    assert stored == [900, 1125, 900, 1125, 900]
