@@ -350,3 +350,24 @@ def test_what_cannot_be_renewed_for_want_of_memory_is_written_from_scratch(open_
     monkeypatch.setattr(publish, "renew", run_out)
     stage.sync().assert_ok()
     assert_published_equals_warehouse(stage)
+
+
+def test_rows_that_were_replaced_do_not_pile_up_in_renewed_snapshots(open_stage, renewed):
+    ids = [f"a{number}" for number in range(60)]
+    world = ScriptedWorld(
+        [action(each, ago(hours=3), machineId=f"m-{each}", status="Pending") for each in ids]
+    )
+    stage = open_stage(world, publishes=True)
+    stage.sync().assert_ok()
+    rng = random.Random(5)  # noqa: S311  reproducible, not secret
+    for number in range(12):
+        for each in rng.sample(ids, 15):
+            world.change(each, title=f"{number}")
+        stage.clock.advance(minutes=1)
+        stage.sync().assert_ok()
+    assert renewed == [False, *[True] * 12]
+    stored = stage.published().one(
+        "select sum(count) from pragma_storage_info('marts.machine_actions') "
+        "where column_id = 0 and segment_type <> 'VALIDITY'"
+    )
+    assert stored <= 1.5 * len(ids)
