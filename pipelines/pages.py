@@ -212,7 +212,7 @@ class PageReader:
         while self._ahead is not None:
             # Told before anything is asked: what comes meanwhile ends the wait at once.
             came = [future for future in self._ahead.in_flight if future.done()]
-            if self._ahead.comes_full:
+            if len(self._ahead.in_flight) == 1 and self._ahead.comes_full:
                 self._ahead.plan.widen()
             while self._may_ask_ahead(walk, self._ahead):
                 self._ask(self._ahead)
