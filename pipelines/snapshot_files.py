@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import LEAVE_ROW_GROUPS, TIDY_ROW_GROUPS, Warehouse
 
 DATABASE = "defender.duckdb"
 PARQUET = "parquet"
@@ -40,8 +40,8 @@ def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConn
             f"(storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE})"
         )
         cursor.execute("set checkpoint_threshold = '1TB'")
-        # Unlike the warehouse, this file has its small row groups put together: it is made of such, and seldom.
-        cursor.execute("reset max_vacuum_tasks")
+        # Each renewal replaces rows; those replaced are to leave the file at once, unlike in the warehouse.
+        cursor.execute(TIDY_ROW_GROUPS)
         try:
             yield cursor
             # A detach would do it too, but says only in its second line what was wrong.
@@ -54,7 +54,7 @@ def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConn
                     cursor.execute(statement)
             raise
         finally:
-            cursor.execute("set max_vacuum_tasks = 0")
+            cursor.execute(LEAVE_ROW_GROUPS)
             cursor.execute("reset checkpoint_threshold")
     finally:
         cursor.close()

@@ -40,6 +40,8 @@ MOST_THREADS_WHILE_READING = 2
 ROW_GROUP_SIZE = 122_880
 MOST_SPARE_ROW_GROUPS = 24
 MOST_DELETED = 0.3
+LEAVE_ROW_GROUPS = "set max_vacuum_tasks = 0"
+TIDY_ROW_GROUPS = "reset max_vacuum_tasks"
 TICK = timedelta(microseconds=1)
 NO_IDS = pa.table({"id": pa.array([], pa.string())})
 
@@ -110,6 +112,7 @@ class Warehouse:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.connection = _connect(path, read_only)
+        self._is_read_only = read_only
         self._is_left_open = False
         self._refuse_newer_version()
 
@@ -118,8 +121,8 @@ class Warehouse:
         if not self._is_left_open:
             try:
                 with suppress(duckdb.Error):
-                    if self._is_scattered():
-                        self.connection.execute("reset max_vacuum_tasks")
+                    if not self._is_read_only and self._is_scattered():
+                        self.connection.execute(TIDY_ROW_GROUPS)
             finally:
                 self.connection.close()
 
@@ -132,16 +135,17 @@ class Warehouse:
     def _is_scattered(self) -> bool:
         """Whether the tables lie in many small row groups, or one in such of which much is deleted."""
         tables = self._rows(
-            "select schema_name || '.' || table_name from duckdb_tables() where database_name = current_database()",
-            [],
+            "select schema_name, table_name from duckdb_tables() where database_name = current_database()", []
         )
         spare = 0
-        for (table,) in tables:
+        for names in tables:
+            # Somebody's own tables may have any name.
+            table = ".".join('"' + name.replace('"', '""') + '"' for name in names)
             groups, stored, kept = self._one(
                 "select count(distinct row_group_id), coalesce(sum(count), 0), "
-                f"(select count(*) from {table}) from pragma_storage_info('{table}') "
+                f"(select count(*) from {table}) from pragma_storage_info(?) "
                 "where column_id = 0 and segment_type <> 'VALIDITY'",
-                [],
+                [table],
             )
             # Those without a row left, as all of dlt's staging, are dropped in any case.
             if kept and stored - kept > MOST_DELETED * stored + ROW_GROUP_SIZE:
@@ -623,7 +627,7 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise _open_error(path, error) from error
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
-    connection.execute("set max_vacuum_tasks = 0")
+    connection.execute(LEAVE_ROW_GROUPS)
     _limit(connection, MEMORY_LIMIT, MOST_THREADS)
     connection.execute("set autoinstall_known_extensions = false")
     return connection
