@@ -36,7 +36,21 @@ logger = logging.getLogger(__name__)
 # A run that is asked to stop gets this long to log it; then the program ends.
 STOP_SECONDS = 3.5
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands; one that Ctrl-C ends before it minds signals itself says so, too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            Stopping.signal_number = signal.SIGINT
+            raise StoppedError from None
+
+
 app = typer.Typer(
+    cls=Commands,
     name="defender-sync",
     no_args_is_help=True,
     add_completion=False,
@@ -353,6 +367,8 @@ def program() -> None:
     except SystemExit as request:
         code = request.code if isinstance(request.code, int) else 1
     except KeyboardInterrupt:
+        # Before the command line was read, or after its command had ended.
+        _complain(str(StoppedError(signal.SIGINT)))
         code = 128 + signal.SIGINT
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -54,6 +54,26 @@ def test_ctrl_c_on_a_terminal_ends_with_a_line_and_130(real, program, nth):
     assert "Traceback" not in shown
 
 
+def test_ctrl_c_ends_a_command_that_reads_no_api_with_a_line_too(program):
+    program.configure('[sync]\ntenants = ["demo"]\ndata_dir = "data"\n[tenants.demo]\ncloud = "simulator"\n')
+    (program.folder / "data" / "demo").mkdir(parents=True)
+    # Whoever reads a pipe waits for its writer.
+    pipe = program.folder / "data" / "demo" / "status.json"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "status"],
+        cwd=program.folder,
+        env=program.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pipe.open("wb"):
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 130, told
+    assert told == "defender-sync: stopped by SIGINT; what was committed stays\n"
+
+
 def test_a_sync_on_a_terminal_says_nothing_after_its_summary(real, program):
     code, shown = on_a_terminal(program)
     assert code == 0, shown
