@@ -13,6 +13,7 @@ import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,7 @@ from pipelines.clock import Clock
 from pipelines.errors import ConfigurationError, DefenderSyncError, ExitCode, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pipelines.erasure import Erasure
     from pipelines.settings import Settings
@@ -40,13 +41,15 @@ STOP_SECONDS = 3.5
 class Commands(typer.core.TyperGroup):
     """The commands; one that Ctrl-C ends before it minds signals itself says so, too."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """The options of every command, read."""
+        with _told_interrupt():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
+        with _told_interrupt():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            Stopping.signal_number = signal.SIGINT
-            raise StoppedError from None
 
 
 app = typer.Typer(
@@ -491,6 +494,16 @@ class Stopping:
     """Which signal asked the program to stop."""
 
     signal_number: int = signal.SIGTERM
+
+
+@contextmanager
+def _told_interrupt() -> "Iterator[None]":
+    """Typer alone would end in silence."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Stopping.signal_number = signal.SIGINT
+        raise StoppedError from None
 
 
 def _leave_at_once(error: StoppedError) -> None:
