@@ -67,16 +67,64 @@ releases as (
     where is_release
 ),
 
--- The first request to release in a segment; one that took effect belongs to the segment that it closes.
-release_requests as (
+-- Effects before a request of the same moment.
+release_moments as (
+    select
+        tenant,
+        machine_id,
+        effective_at as moment_at,
+        1 as moment_order,
+        1 as releases_done,
+        cast(null as timestamptz) as created_at,
+        cast(null as bigint) as closed_segment
+    from segmented
+    where is_release
+    union all
+    select
+        tenant,
+        machine_id,
+        created_at as moment_at,
+        2 as moment_order,
+        0 as releases_done,
+        created_at,
+        case when is_release then cast(segment - 1 as bigint) end as closed_segment
+    from segmented
+    where not is_isolate
+),
+
+release_asks as (
     select
         tenant,
         machine_id,
         created_at,
-        is_release,
-        case when is_release then segment - 1 else segment end as segment
-    from segmented
-    where not is_isolate
+        closed_segment,
+        sum(releases_done) over (
+            partition by tenant, machine_id
+            order by moment_at, moment_order
+            rows between unbounded preceding and current row
+        ) as segment
+    from release_moments
+),
+
+-- A request to release belongs to the segment in which it was asked for, whatever came of it and when. The one
+-- that took effect belongs to the segment that it closes, also where it was asked for before.
+release_requests as (
+    select
+        tenant,
+        machine_id,
+        segment,
+        created_at,
+        false as is_release
+    from release_asks
+    where created_at is not null and (closed_segment is null or closed_segment >= segment)
+    union all
+    select
+        tenant,
+        machine_id,
+        segment,
+        created_at,
+        true as is_release
+    from releases
 ),
 
 covered as (
@@ -243,7 +291,9 @@ select
     epoch(decided.contained_at) - epoch(decided.requested_at) as seconds_to_contain,
     case
         when decided.outcome = 'released' then epoch(decided.released_at) - epoch(decided.contained_at)
-        when decided.outcome = 'contained' then epoch(decided.as_of) - epoch(decided.contained_at)
+        when decided.outcome <> 'contained' then null
+        when decided.contained_at > decided.as_of then 0
+        else epoch(decided.as_of) - epoch(decided.contained_at)
     end as seconds_contained,
     epoch(decided.released_at) - epoch(decided.release_requested_at) as seconds_to_release,
     decided.attempts,

@@ -15,12 +15,14 @@ with requests as (
         actions.is_open and not actions.is_gone as is_pending,
         actions.effective_at,
         -- Until when it can have taken effect unseen: gone while open, in a status that is not known, or done
-        -- at a time that is not known. The service itself gives up on an open action after about 73 hours.
+        -- at a time that is not known. The service itself gives up on an open action after about 73 hours, and
+        -- a status that is not known may be an end.
         case
             when actions.effective_at is not null then actions.effective_by
             when actions.is_open and actions.is_gone
                 then least(actions.gone_at, actions.created_at + interval '73 hours')
-            when statuses.status is null then timestamptz '9999-12-31 00:00:00+00'
+            when statuses.status is null
+                then greatest(actions.created_at + interval '73 hours', actions.last_updated_at)
         end as effective_by,
         case
             when actions.action_type in ('Isolate', 'RestrictCodeExecution') then 'on'
@@ -209,7 +211,7 @@ later_effects as (
         machine_id,
         max(created_at) as created_at
     from marts.machine_actions
-    where effective_at is not null
+    where effective_at is not null and family <> 'offboarding'
     group by tenant, machine_id
 ),
 
@@ -268,7 +270,11 @@ select
     machines.is_release_pending,
     machines.is_offboard_pending,
     isolation.since,
-    case when isolation.is_on then epoch(as_of.as_of) - epoch(isolation.since) end as seconds_isolated,
+    case
+        when not coalesce(isolation.is_on, false) then null
+        when isolation.since > as_of.as_of then 0
+        else epoch(as_of.as_of) - epoch(isolation.since)
+    end as seconds_isolated,
     isolation.requested_by as "by",
     isolation.requested_by_kind as by_kind,
     isolation.comment,
@@ -327,7 +333,7 @@ comment on column marts.machine_containment.is_offboarded is 'True after an offb
 comment on column marts.machine_containment.is_isolate_pending is 'True while an isolation that was asked for is open.';
 comment on column marts.machine_containment.is_release_pending is 'True while a release from isolation is open.';
 comment on column marts.machine_containment.is_offboard_pending is 'True while an offboarding is open.';
-comment on column marts.machine_containment.since is 'When the present state began: the first isolation after the last release, or the reverse, or the offboarding.';
+comment on column marts.machine_containment.since is 'When the present state began: the first isolation after the last release or offboarding, or the first release after the last isolation, or the offboarding.';
 comment on column marts.machine_containment.seconds_isolated is 'Seconds from since to as_of while isolated.';
 comment on column marts.machine_containment."by" is 'Who asked for the action that took effect last.';
 comment on column marts.machine_containment.by_kind is 'person, application or automation.';

@@ -15,6 +15,7 @@ with failures_and_open as (
         requested_by,
         comment,
         created_at,
+        effective_at,
         coalesce(ended_at, last_updated_at, created_at) as ended_at,
         as_of
     from marts.machine_actions
@@ -33,6 +34,7 @@ candidates as (
         requested_by,
         comment,
         created_at,
+        effective_at,
         ended_at,
         as_of,
         case
@@ -121,6 +123,8 @@ unsettled as (
         and not (
             candidates.reason not in ('stuck', 'overdue')
             and coalesce(type_successes.effective_at > candidates.ended_at, false)
+            -- No failure is settled by having been read as a success itself.
+            and type_successes.effective_at is distinct from candidates.effective_at
         )
 ),
 
@@ -135,13 +139,17 @@ long_isolated as (
         'isolation' as family,
         'isolated_over_7_days' as reason,
         'Isolate' as action_type,
-        'Succeeded' as status,
+        evidence.status,
         containment."by" as requested_by,
         containment.comment,
         containment.since,
         containment.since as created_at,
         containment.as_of
     from marts.machine_containment as containment
+    left join marts.machine_actions as evidence
+        on
+            containment.tenant = evidence.tenant
+            and containment.evidence_action_id = evidence.machine_action_id
     where containment.is_isolated and containment.seconds_isolated > 604800
 ),
 
@@ -206,7 +214,10 @@ select
     reasons.severity,
     reasons.severity_rank,
     ordered.since,
-    epoch(ordered.as_of) - epoch(ordered.since) as seconds_since,
+    case
+        when ordered.since > ordered.as_of then 0
+        else epoch(ordered.as_of) - epoch(ordered.since)
+    end as seconds_since,
     ordered.occurrences,
     ordered.machine_action_id,
     ordered.investigation_id,

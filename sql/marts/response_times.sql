@@ -45,13 +45,17 @@ first_actions as (
     from request_moments
 ),
 
-isolations as (
+effects as (
     select
         tenant,
         machine_id,
-        action_type = 'Isolate' as is_isolate,
+        action_type,
         created_at,
-        effective_at
+        effective_at,
+        row_number() over (
+            partition by tenant, machine_id
+            order by effective_at, created_at, machine_action_id
+        ) as place
     from marts.machine_actions
     where
         machine_id is not null
@@ -59,30 +63,33 @@ isolations as (
         and effective_at is not null
 ),
 
--- Effects before a start of the same moment, requests after it.
-isolation_moments as (
+first_isolations as (
+    select
+        investigations.tenant,
+        investigations.investigation_id,
+        min(effects.effective_at) as first_contained_at
+    from marts.investigations as investigations
+    inner join effects
+        on
+            investigations.tenant = effects.tenant
+            and investigations.machine_id = effects.machine_id
+            and investigations.started_at <= effects.created_at
+            and effects.created_at
+            <= coalesce(investigations.ended_at, investigations.as_of) + interval '168 hours'
+    where effects.action_type = 'Isolate'
+    group by investigations.tenant, investigations.investigation_id
+),
+
+-- Effects before a start of the same moment.
+effect_moments as (
     select
         tenant,
         machine_id,
         started_at as moment_at,
         2 as moment_order,
         investigation_id,
-        cast(null as timestamptz) as isolated_at,
-        cast(null as timestamptz) as isolated_before_at,
-        cast(null as timestamptz) as released_before_at
+        cast(null as bigint) as place
     from starts
-    union all
-    select
-        tenant,
-        machine_id,
-        created_at as moment_at,
-        3 as moment_order,
-        cast(null as varchar) as investigation_id,
-        effective_at as isolated_at,
-        cast(null as timestamptz) as isolated_before_at,
-        cast(null as timestamptz) as released_before_at
-    from isolations
-    where is_isolate
     union all
     select
         tenant,
@@ -90,32 +97,39 @@ isolation_moments as (
         effective_at as moment_at,
         1 as moment_order,
         cast(null as varchar) as investigation_id,
-        cast(null as timestamptz) as isolated_at,
-        case when is_isolate then effective_at end as isolated_before_at,
-        case when not is_isolate then effective_at end as released_before_at
-    from isolations
+        place
+    from effects
 ),
 
-first_isolations as (
+last_places as (
     select
         tenant,
+        machine_id,
         investigation_id,
-        min(isolated_at) over (
+        max(place) over (
             partition by tenant, machine_id
-            order by moment_at asc, moment_order asc
-            rows between current row and unbounded following
-        ) as first_contained_at,
-        max(isolated_before_at) over (
-            partition by tenant, machine_id
-            order by moment_at asc, moment_order asc
+            order by moment_at, moment_order
             rows between unbounded preceding and current row
-        ) as isolated_before_at,
-        max(released_before_at) over (
-            partition by tenant, machine_id
-            order by moment_at asc, moment_order asc
-            rows between unbounded preceding and current row
-        ) as released_before_at
-    from isolation_moments
+        ) as place
+    from effect_moments
+),
+
+-- As in marts.machine_containment: what took effect last decides, and an offboarding leaves nothing known.
+states_at_start as (
+    select
+        last_places.tenant,
+        last_places.investigation_id,
+        case
+            when effects.action_type = 'Isolate' then true
+            when effects.action_type = 'Unisolate' then false
+        end as was_isolated_at_start
+    from last_places
+    inner join effects
+        on
+            last_places.tenant = effects.tenant
+            and last_places.machine_id = effects.machine_id
+            and last_places.place = effects.place
+    where last_places.investigation_id is not null
 ),
 
 bounded as (
@@ -134,18 +148,8 @@ bounded as (
                 <= coalesce(investigations.ended_at, investigations.as_of) + interval '168 hours'
                 then first_actions.first_action_at
         end as first_action_at,
-        case
-            when
-                first_isolations.first_contained_at
-                <= coalesce(investigations.ended_at, investigations.as_of) + interval '168 hours'
-                then first_isolations.first_contained_at
-        end as first_contained_at,
-        case
-            when first_isolations.isolated_before_at is not null
-                then
-                    first_isolations.released_before_at is null
-                    or first_isolations.isolated_before_at > first_isolations.released_before_at
-        end as was_isolated_at_start,
+        first_isolations.first_contained_at,
+        states_at_start.was_isolated_at_start,
         investigations.portal_url,
         investigations.as_of
     from marts.investigations as investigations
@@ -157,6 +161,10 @@ bounded as (
         on
             investigations.tenant = first_isolations.tenant
             and investigations.investigation_id = first_isolations.investigation_id
+    left join states_at_start
+        on
+            investigations.tenant = states_at_start.tenant
+            and investigations.investigation_id = states_at_start.investigation_id
 )
 
 select
@@ -192,6 +200,6 @@ comment on column marts.response_times.ended_at is 'When the investigation ended
 comment on column marts.response_times.seconds_to_first_action is 'Seconds from the start to the first action.';
 comment on column marts.response_times.seconds_to_first_containment is 'Seconds from the start to the first isolation that took effect.';
 comment on column marts.response_times.seconds_to_end is 'Seconds from the start to the end.';
-comment on column marts.response_times.was_isolated_at_start is 'True when the machine was isolated already as the investigation started; null when no isolation was seen before.';
+comment on column marts.response_times.was_isolated_at_start is 'True when the machine was isolated already as the investigation started, as the isolation, release or offboarding that took effect last before tells; null after an offboarding, and where none was seen.';
 comment on column marts.response_times.portal_url is 'Page of the investigation in the commercial portal. Its form is not documented and not tried in a live tenant.';
 comment on column marts.response_times.as_of is 'The end of the tenant''s last run.';

@@ -3,9 +3,9 @@ update snapshot.marts.containment_episodes
 set
     as_of = as_of.as_of,
     seconds_contained = case
-        when containment_episodes.outcome = 'contained'
-            then epoch(as_of.as_of) - epoch(containment_episodes.contained_at)
-        else containment_episodes.seconds_contained
+        when containment_episodes.outcome <> 'contained' then containment_episodes.seconds_contained
+        when containment_episodes.contained_at > as_of.as_of then 0
+        else epoch(as_of.as_of) - epoch(containment_episodes.contained_at)
     end
 from staging.as_of as as_of
 where containment_episodes.tenant = as_of.tenant;

@@ -3,7 +3,9 @@ update snapshot.marts.machine_containment
 set
     as_of = as_of.as_of,
     seconds_isolated = case
-        when machine_containment.is_isolated then epoch(as_of.as_of) - epoch(machine_containment.since)
+        when not coalesce(machine_containment.is_isolated, false) then null
+        when machine_containment.since > as_of.as_of then 0
+        else epoch(as_of.as_of) - epoch(machine_containment.since)
     end
 from staging.as_of as as_of
 where machine_containment.tenant = as_of.tenant;

@@ -41,7 +41,7 @@ other_ends as (
             ends.tenant = actions.tenant
             and ends.id = actions.id
     where
-        ends.status <> actions.status
+        ends.status is distinct from actions.status
         or ends.updated_at is distinct from actions.last_update_date_time_utc
         or ends.updated_at is null
 )

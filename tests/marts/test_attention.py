@@ -134,6 +134,31 @@ def test_a_release_asked_for_later_settles_a_failed_isolation(world: World) -> N
     assert world.rows("marts.needs_attention", *REASON) == []
 
 
+def test_a_failure_is_not_settled_by_having_been_read_as_a_success(world: World) -> None:
+    world.action(
+        "i1", status="Failed", at="03-30 10:00", ended="03-30 10:04", seen=[("Succeeded", "03-30 10:05")]
+    )
+    assert world.rows("marts.needs_attention", *REASON) == [
+        ("m1", "isolation", "containment_failed", 1, "i1")
+    ]
+    world.action("i2", at="03-30 09:00", ended="03-30 10:06")
+    assert world.rows("marts.needs_attention", *REASON) == []
+
+
+def test_a_long_isolation_tells_the_status_that_its_action_has_now(world: World) -> None:
+    world.action("i1", status="InProgress", at="03-10 10:00", seen=[("Succeeded", "03-10 10:05")])
+    assert world.rows("marts.needs_attention", "reason", "status") == [
+        ("isolated_over_7_days", "InProgress"),
+        ("stuck", "InProgress"),
+    ]
+
+
+def test_what_failed_after_the_last_sync_is_no_time_ago(world: World) -> None:
+    world.run("03-31 12:00", command="reconcile")
+    world.action("s1", "RunAntiVirusScan", "Failed", at="03-31 10:00", ended="03-31 10:05")
+    assert world.rows("marts.needs_attention", "reason", "seconds_since") == [("other_failure", 0)]
+
+
 def test_actions_with_no_machine_stand_by_themselves(world: World) -> None:
     world.action("i1", status="Failed", at="03-30 10:00", machine_id=None)
     world.action("i2", status="Failed", at="03-30 11:00", machine_id=None)

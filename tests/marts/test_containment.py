@@ -208,6 +208,40 @@ def test_a_release_in_a_status_never_heard_of_leaves_the_state_unknown(world: Wo
     assert world.rows("marts.machine_containment", "is_release_pending") == [True]
 
 
+def test_a_status_never_heard_of_is_no_doubt_about_what_came_when_the_service_had_given_up(
+    world: World,
+) -> None:
+    world.action("r1", "Unisolate", "PartlyDone", at="03-01 10:00", ended="03-01 10:05")
+    world.action("i1", at="03-04 10:50", ended="03-04 10:59")
+    assert state(world)[0] == "unknown"
+    world.action("i2", at="03-04 10:55", ended="03-04 11:00")
+    assert state(world) == ("isolated", True, "i2", "03-04 10:59")
+    world.action("r2", "Unisolate", "PartlyDone", at="03-01 11:00", ended="03-20 10:00")
+    assert state(world)[0] == "unknown", "what was updated later may have taken effect later"
+
+
+def test_a_status_that_is_missing_takes_back_no_effect(world: World) -> None:
+    world.action(
+        "i1", status=None, at="03-01 10:00", ended="03-01 10:05", seen=[("Succeeded", "03-01 10:05")]
+    )
+    assert state(world) == ("isolated", True, "i1", "03-01 10:05")
+    assert world.rows("marts.containment_episodes", "contained_at", "outcome") == [
+        ("03-01 10:05", "contained")
+    ]
+
+
+def test_an_offboarding_told_to_end_before_it_was_asked_for_is_one_all_the_same(world: World) -> None:
+    world.action("o1", "Offboard", at="03-02 10:00:00.5", ended="03-02 10:00:00.4")
+    assert world.rows("marts.machine_containment", "isolation_state", "is_offboarded") == [("unknown", True)]
+
+
+def test_what_began_after_the_last_sync_lasts_no_time_yet(world: World) -> None:
+    world.run("03-31 12:00", command="reconcile")
+    world.action("i1", at="03-31 10:00", ended="03-31 10:05")
+    assert world.rows("marts.machine_containment", "seconds_isolated") == [0]
+    assert world.rows("marts.containment_episodes", "seconds_contained") == [0]
+
+
 def test_a_success_at_an_unknown_time_decides_only_where_its_bounds_do(world: World) -> None:
     world.action("i1", at="03-01 10:00", last_update_date_time_utc=None, synced_at="03-01 12:00")
     assert state(world) == ("isolated", True, "i1", "03-01 10:00")
@@ -370,6 +404,41 @@ def test_an_open_isolation_asked_for_before_the_release_outlives_it(world: World
     assert world.rows("marts.containment_episodes", *EPISODE) == [
         ("03-30 10:00", "03-30 10:05", "03-30 11:00", "03-30 11:05", 1, "released"),
         ("03-30 10:30", None, None, None, 1, "pending"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "ended", "gone_at"),
+    [
+        ("Failed", "03-11 10:05", None),
+        ("TimeOut", "03-14 10:14", None),
+        ("Pending", "03-11 10:00", None),
+        ("Pending", "03-11 10:00", "03-13 00:00"),
+        ("Succeeded", "03-12 11:00", None),
+    ],
+)
+def test_the_first_request_to_release_counts_whatever_came_of_it(
+    world: World, status: str, ended: str, gone_at: str | None
+) -> None:
+    world.action("i1", at="03-10 10:00", ended="03-10 10:05")
+    world.action("r1", "Unisolate", status, at="03-11 10:00", ended=ended, gone_at=gone_at)
+    world.action("r2", "Unisolate", at="03-12 10:00", ended="03-12 10:05")
+    world.action("i2", at="03-20 10:00", ended="03-20 10:05")
+    assert world.rows("marts.containment_episodes", *EPISODE, "seconds_to_release") == [
+        ("03-10 10:00", "03-10 10:05", "03-11 10:00", "03-12 10:05", 1, "released", 86_700),
+        ("03-20 10:00", "03-20 10:05", None, None, 1, "contained", None),
+    ]
+
+
+def test_a_release_that_took_effect_before_the_isolation_did_is_no_request_to_release_it(
+    world: World,
+) -> None:
+    world.action("i1", at="03-10 10:00", ended="03-10 10:30")
+    world.action("r0", "Unisolate", "Failed", at="03-10 10:05", ended="03-10 10:06")
+    world.action("r1", "Unisolate", at="03-10 10:10", ended="03-10 10:10")
+    world.action("r2", "Unisolate", at="03-10 12:00", ended="03-10 12:05")
+    assert world.rows("marts.containment_episodes", *EPISODE) == [
+        ("03-10 10:00", "03-10 10:30", "03-10 12:00", "03-10 12:05", 1, "released")
     ]
 
 

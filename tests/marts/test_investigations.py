@@ -238,6 +238,40 @@ def test_a_response_more_than_7_days_after_the_end_is_none(world: World) -> None
     assert world.rows("marts.response_times", *columns) == [(None, None)]
 
 
+def test_a_containment_counts_by_when_it_was_asked_for(world: World) -> None:
+    world.run("03-31 00:00")
+    world.investigation("7", start="03-10 00:00", end="03-10 12:00")
+    world.action("in time", at="03-17 12:00", ended="03-19 08:00")
+    world.action("late, and quicker", at="03-17 12:00:01", ended="03-17 13:00")
+    columns = ("first_action_at", "first_contained_at")
+    assert world.rows("marts.response_times", *columns) == [("03-17 12:00", "03-19 08:00")]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "was_isolated"),
+    [
+        (["Isolate"], True),
+        (["Unisolate"], False),
+        (["Isolate", "Unisolate"], False),
+        (["Unisolate", "Isolate"], True),
+        (["Isolate", "Offboard"], None),
+        (["Offboard", "Isolate"], True),
+        (["RestrictCodeExecution"], None),
+    ],
+)
+@pytest.mark.parametrize("minutes", [1, 0])
+def test_what_took_effect_last_before_the_start_tells_whether_it_was_isolated(
+    world: World, kinds: list[str], was_isolated: bool | None, minutes: int
+) -> None:
+    """As marts.machine_containment tells it then; effects of one moment are told by their requests."""
+    world.run("03-31 00:00")
+    for number, kind in enumerate(kinds):
+        world.action(kind, kind, at=f"03-10 10:0{number}", ended=f"03-10 10:{10 + number * minutes}")
+    world.investigation("7", start="03-10 10:11")
+    assert world.rows("marts.response_times", "was_isolated_at_start") == [was_isolated]
+    assert world.rows("marts.machine_containment", "is_isolated") == [was_isolated]
+
+
 def test_the_timeline_of_a_machine_in_order(world: World) -> None:
     world.run("03-02 00:00")
     world.investigation(
