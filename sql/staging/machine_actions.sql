@@ -36,7 +36,7 @@ select
         else statuses.outcome
     end as outcome,
     case
-        when actions.type in ('Isolate', 'Unisolate') and actions.scope = 'UnManagedDevice'
+        when actions.type in ('Isolate', 'Unisolate') and lower(actions.scope) = 'unmanageddevice'
             then 'unmanaged_containment'
         else coalesce(types.family, 'other')
     end as family

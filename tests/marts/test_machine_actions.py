@@ -110,6 +110,7 @@ def test_status_decides_open_and_outcome(
         ("Unisolate", None, "isolation", 15),
         ("Isolate", "UnManagedDevice", "unmanaged_containment", 15),
         ("Unisolate", "UnManagedDevice", "unmanaged_containment", 15),
+        ("Isolate", "UnmanagedDevice", "unmanaged_containment", 15),
         ("RestrictCodeExecution", None, "app_restriction", 15),
         ("UnrestrictCodeExecution", None, "app_restriction", 15),
         ("StopAndQuarantineFile", None, "file_quarantine", 60),
