@@ -247,12 +247,15 @@ decided as (
         episodes.attempts,
         case
             when releases.effective_at is not null then 'released'
-            when episodes.contained_at is not null and containment.is_isolated then 'contained'
-            when episodes.contained_at is not null then 'unknown'
-            when episodes.has_pending then 'pending'
-            when episodes.has_unknown then 'unknown'
+            when episodes.contained_at is not null then 'contained'
+            when episodes.has_pending or episodes.has_unknown then 'pending'
             else 'never_contained'
         end as outcome,
+        case
+            when releases.effective_at is not null then false
+            when episodes.contained_at is not null then not coalesce(containment.is_isolated, false)
+            else episodes.has_unknown and not episodes.has_pending
+        end as is_in_doubt,
         episodes.first_action_id,
         episodes.containing_action_id,
         releases.id as release_action_id,
@@ -291,13 +294,14 @@ select
     epoch(decided.contained_at) - epoch(decided.requested_at) as seconds_to_contain,
     case
         when decided.outcome = 'released' then epoch(decided.released_at) - epoch(decided.contained_at)
-        when decided.outcome <> 'contained' then null
+        when decided.outcome <> 'contained' or decided.is_in_doubt then null
         when decided.contained_at > decided.as_of then 0
         else epoch(decided.as_of) - epoch(decided.contained_at)
     end as seconds_contained,
     epoch(decided.released_at) - epoch(decided.release_requested_at) as seconds_to_release,
     decided.attempts,
     decided.outcome,
+    decided.is_in_doubt,
     decided.requested_by,
     decided.requested_by_kind,
     decided.comment,
@@ -321,10 +325,11 @@ comment on column marts.containment_episodes.contained_at is 'When the first iso
 comment on column marts.containment_episodes.release_requested_at is 'When release was first asked for, whatever came of that request; null when contained and nobody asked, or never contained.';
 comment on column marts.containment_episodes.released_at is 'When a release took effect.';
 comment on column marts.containment_episodes.seconds_to_contain is 'Seconds from requested_at to contained_at; null when never contained.';
-comment on column marts.containment_episodes.seconds_contained is 'Seconds from contained_at to released_at, or to as_of while contained; null when unknown.';
+comment on column marts.containment_episodes.seconds_contained is 'Seconds from contained_at to released_at, or to as_of while contained; null where that is in doubt.';
 comment on column marts.containment_episodes.seconds_to_release is 'Seconds from release_requested_at to released_at.';
 comment on column marts.containment_episodes.attempts is 'Isolations asked for in this episode: the first, retries, and selective turned full.';
-comment on column marts.containment_episodes.outcome is 'contained (still), released, never_contained, pending (asked for, open), or unknown: offboarded while contained, or an action whose end nobody saw.';
+comment on column marts.containment_episodes.outcome is 'contained (took effect, and no release has), released, never_contained, or pending (asked for, and no end was seen).';
+comment on column marts.containment_episodes.is_in_doubt is 'True where the outcome may be another by now: contained and then offboarded, or an action that may have turned it was not seen to its end.';
 comment on column marts.containment_episodes.requested_by is 'Who first asked for the isolation.';
 comment on column marts.containment_episodes.requested_by_kind is 'person, application or automation.';
 comment on column marts.containment_episodes.comment is 'Comment on the first request.';

@@ -48,16 +48,16 @@ ordered_runs as (
     from staging.sync_runs
 ),
 
+-- A backfill or reconcile reads a closed range: it makes nothing fresher.
 successes as (
     select
         tenant,
         resource,
-        max(finished_at) as last_success_at
+        max(finished_at) filter (where status = 'succeeded') as last_success_at,
+        -- That an endpoint is not offered is no failure.
+        max(finished_at) as last_well_at
     from staging.sync_runs
-    where
-        status = 'succeeded'
-        -- A backfill or reconcile reads a closed range: it makes nothing fresher.
-        and command = 'sync'
+    where status in ('succeeded', 'unavailable') and command = 'sync'
     group by tenant, resource
 ),
 
@@ -74,7 +74,7 @@ failures as (
     where
         runs.status in ('failed', 'partial')
         and runs.command = 'sync'
-        and (successes.last_success_at is null or runs.started_at >= successes.last_success_at)
+        and (successes.last_well_at is null or runs.started_at >= successes.last_well_at)
     group by runs.tenant, runs.resource
 ),
 
@@ -154,7 +154,7 @@ comment on view marts.sync_freshness is 'How fresh and how complete the warehous
 comment on column marts.sync_freshness.tenant is 'Name of the tenant in the configuration.';
 comment on column marts.sync_freshness.resource is 'machine_actions or investigations.';
 comment on column marts.sync_freshness.last_success_at is 'End of the last sync that succeeded in full; null when none did.';
-comment on column marts.sync_freshness.failing_since is 'Start of the first sync since the last success that failed, also in part; null when none did.';
+comment on column marts.sync_freshness.failing_since is 'Start of the first sync that failed, also in part, since the last one that did not; null while all is well.';
 comment on column marts.sync_freshness.watermark is 'Everything created before this time has been read.';
 comment on column marts.sync_freshness.lag_seconds is 'Seconds from the watermark to as_of.';
 comment on column marts.sync_freshness.known_since is 'Since when the machine actions of the tenant are covered; null for investigations.';

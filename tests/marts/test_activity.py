@@ -217,6 +217,16 @@ def test_activity_by_requestor_and_utc_week(world: World) -> None:
     ]
 
 
+def test_a_list_that_is_not_offered_any_more_fails_no_more(world: World) -> None:
+    world.run("03-30 00:00", status="failed")
+    columns = ("last_success_at", "failing_since")
+    assert world.rows("marts.sync_freshness", *columns) == [(None, "03-30 00:00")]
+    world.run("03-31 00:00", status="unavailable")
+    assert world.rows("marts.sync_freshness", *columns) == [(None, None)]
+    world.run("03-31 01:00", status="partial")
+    assert world.rows("marts.sync_freshness", *columns) == [(None, "03-31 01:00")]
+
+
 def test_freshness(world: World) -> None:
     world.run("03-30 00:00", window_start="01-01 00:00")
     world.run(

@@ -130,8 +130,8 @@ def test_after_an_offboarding_nobody_knows(world: World) -> None:
     assert state(world) == ("unknown", None, "o1", "03-02 11:00")
     columns = ("isolation_reason", "is_restricted", "is_offboarded", "isolation_mode")
     assert world.rows("marts.machine_containment", *columns) == [("offboarded", None, True, None)]
-    assert world.rows("marts.containment_episodes", *EPISODE, "seconds_contained") == [
-        ("03-01 10:00", "03-01 10:05", None, None, 1, "unknown", None)
+    assert world.rows("marts.containment_episodes", *EPISODE, "is_in_doubt", "seconds_contained") == [
+        ("03-01 10:00", "03-01 10:05", None, None, 1, "contained", True, None)
     ]
 
 
@@ -185,7 +185,7 @@ def test_an_action_that_vanished_while_open_leaves_the_state_unknown(world: Worl
     assert world.rows("marts.machine_containment", *columns) == [
         ("a later or simultaneous action was not seen to its end", "r1", False)
     ]
-    assert world.rows("marts.containment_episodes", "outcome") == ["unknown"]
+    assert world.rows("marts.containment_episodes", "outcome", "is_in_doubt") == [("contained", True)]
 
 
 def test_a_later_effect_removes_the_doubt(world: World) -> None:
@@ -322,6 +322,7 @@ def test_a_whole_episode(world: World) -> None:
             "seconds_to_release": 4200.0,
             "attempts": 2,
             "outcome": "released",
+            "is_in_doubt": False,
             "requested_by": "ada@contoso.com",
             "requested_by_kind": "person",
             "comment": "beacon",
@@ -365,7 +366,7 @@ def test_an_open_isolation_is_a_pending_episode(world: World) -> None:
 
 def test_an_isolation_that_vanished_while_open_is_not_called_never_contained(world: World) -> None:
     world.action("i1", status="Pending", at="03-01 10:00", gone_at="03-20 00:00")
-    assert world.rows("marts.containment_episodes", "outcome") == ["unknown"]
+    assert world.rows("marts.containment_episodes", "outcome", "is_in_doubt") == [("pending", True)]
 
 
 def test_completion_in_another_order_makes_two_episodes(world: World) -> None:
@@ -483,7 +484,7 @@ def test_the_state_and_the_episodes_agree_with_a_replay(world: World) -> None:
                 effects[machine].append((ended, kind))
 
     states = dict(world.rows("marts.machine_containment", "machine_id", "isolation_state"))
-    episodes = world.rows("marts.containment_episodes", "machine_id", *EPISODE)
+    episodes = world.rows("marts.containment_episodes", "machine_id", *EPISODE, "is_in_doubt")
     replayed = {"Isolate": "isolated", "Unisolate": "released", "Offboard": "unknown"}
     for machine, ends in effects.items():
         state_now = replayed[max(ends)[1]] if ends else "no_evidence"
@@ -500,4 +501,6 @@ def test_the_state_and_the_episodes_agree_with_a_replay(world: World) -> None:
         assert states[machine] == state_now, machine
         assert sorted((row[1], row[3]) for row in own if row[1]) == spells, machine
         assert sum(row[4] for row in own) == isolations[machine], machine
-        assert sum(row[5] == "contained" for row in own) == (state_now == "isolated"), machine
+        certain = [row[5] for row in own if not row[6]]
+        assert certain.count("contained") == (state_now == "isolated"), machine
+        assert {row[5] for row in own} <= {"contained", "released", "never_contained", "pending"}
