@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # A run that is asked to stop gets this long to log it; then the program ends.
 STOP_SECONDS = 3.5
+# Before it, a time on the command line is a slip of the keyboard.
+FIRST_YEAR = 2000
 
 
 class Commands(typer.core.TyperGroup):
@@ -211,7 +213,7 @@ def status(
     """
     from pipelines.status import parse_duration, read_status, too_old
 
-    longest = parse_duration(max_age) if max_age else None
+    longest = parse_duration(max_age) if max_age is not None else None
     report = read_status(_settings(tenant), Clock().now())
     if as_json:
         typer.echo(json.dumps(report, indent=2))
@@ -464,11 +466,14 @@ def _moment(option: str, text: str) -> datetime:
     """A time of the command line; UTC where it names no zone."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ConfigurationError(
             f"{option} {text}: write a date or time such as 2026-11-01 or 2026-11-01T12:00Z"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.year < FIRST_YEAR:
+        raise ConfigurationError(f"{option} {text} lies before the year {FIRST_YEAR}")
+    return moment
 
 
 def _settings(tenants: list[str] | None) -> "Settings":

@@ -75,13 +75,18 @@ def read_sources() -> list[Source]:
 def _environment_document() -> dict[str, Any]:
     document: dict[str, Any] = {}
     for variable, value in os.environ.items():
-        head, *rest = variable.split("__")
-        if head.lower() in PLAIN_SECTIONS and head.isupper() and rest:
-            document.setdefault(head.lower(), {})["__".join(rest).lower()] = value
-        elif head.lower() in NAMED_SECTIONS and head.isupper() and rest:
-            name, *key = rest
-            section = document.setdefault(head.lower(), {}).setdefault(name.lower(), {})
-            section["__".join(key).lower()] = value
+        head, separator, rest = variable.partition("__")
+        if not separator or not head.isupper() or head.lower() not in (*PLAIN_SECTIONS, *NAMED_SECTIONS):
+            continue
+        if rest != rest.upper():
+            # It would look like a known key, and never be read.
+            raise ConfigurationError(f"{ENVIRONMENT}: {variable} must be in capitals: {variable.upper()}")
+        section = document.setdefault(head.lower(), {})
+        if head.lower() in NAMED_SECTIONS:
+            # No key has two underscores in a row; a tenant's name may end in one.
+            name, _, rest = rest.rpartition("__") if "__" in rest else (rest, "", "")
+            section = section.setdefault(name.lower(), {})
+        section[rest.lower()] = value
     return document
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pipelines.clouds import CLOUDS, SIMULATOR
 from pipelines.config_values import (
@@ -39,6 +39,10 @@ SIGN_IN_IS_ELSEWHERE = ("token", "managed_identity")
 # Where the platform says that it puts a workload's assertion: Kubernetes' webhook, GitHub Actions.
 FEDERATED_VARIABLES = ("AZURE_FEDERATED_TOKEN_FILE", "ACTIONS_ID_TOKEN_REQUEST_URL")
 TENANT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# dlt and DuckDB take paths for SQL text, addresses, or partitions in places.
+UNFIT_FOR_PATHS = frozenset("'%?\\=\0")
+# Of a host's name, by RFC 1035.
+LONGEST_LABEL = 63
 
 
 def option(
@@ -78,16 +82,20 @@ class SyncSettings:
     resources: tuple[str, ...] = option(list(RESOURCES), "What to sync.", choices=RESOURCES)
     data_dir: str = option("data", "Folder of everything a sync writes; simulator tenants use demo/ in it.")
     initial_lookback_days: int = option(180, "How far the first sync reaches back.", at_least=1, at_most=180)
-    lookback_minutes: int = option(60, "How far each sync reads again behind its watermark.", at_least=0)
+    lookback_minutes: int = option(
+        60, "How far each sync reads again behind its watermark.", at_least=0, at_most=259_200
+    )
     page_size: int = option(10_000, "Rows asked for a page.", at_least=1, at_most=10_000)
     requests_per_minute: int = option(100, "Calls a minute, for each tenant.", at_least=1)
     requests_per_hour: int = option(1_500, "Calls an hour, for each tenant.", at_least=1)
     max_concurrent_requests: int = option(
         4, "Calls under way at once, for each tenant.", at_least=1, at_most=16
     )
-    max_wait_minutes: float = option(65.0, "Patience with throttling, in all, for one tenant.", at_least=0)
+    max_wait_minutes: float = option(
+        65.0, "Patience with throttling, in all, for one tenant.", at_least=0, at_most=10_080
+    )
     scrub_calls: int = option(2, "Calls a sync spends on reading settled history again.", at_least=0)
-    run_log_days: int = option(90, "How long rows of sync_runs are kept.", at_least=1)
+    run_log_days: int = option(90, "How long rows of sync_runs are kept.", at_least=1, at_most=36_500)
     publish_by_tenant: bool = option(
         False, "Publish a snapshot for each tenant too, at data_dir/published_by_tenant/TENANT."
     )
@@ -107,7 +115,9 @@ class AlertSettings:
     """The keys of `[alerts]`."""
 
     webhook_url: str = option("", "Where changes of health are told, by POST; https://.", secret=True)
-    max_age_minutes: int = option(120, "From which age of its last success a resource is stale.", at_least=1)
+    max_age_minutes: int = option(
+        120, "From which age of its last success a resource is stale.", at_least=1, at_most=525_600
+    )
 
 
 @dataclass(frozen=True)
@@ -250,9 +260,30 @@ def _read_sync(sources: list[Source]) -> SyncSettings:
         told, _, shown = alias.partition("=")
         if not told.strip() or not shown.strip() or not alias.isprintable():
             raise ConfigurationError(f"sync.requestor_aliases: '{alias}' is not of the form 'guid = name'")
-    if not sync.data_dir:
+    if not sync.resources:
+        raise ConfigurationError(f"sync.resources is empty: name {' or '.join(RESOURCES)}, or both")
+    _check_data_dir(sync.data_dir)
+    return replace(sync, resources=tuple(dict.fromkeys(sync.resources)))
+
+
+def _check_data_dir(name: str) -> None:
+    if not name:
         raise ConfigurationError("sync.data_dir is empty: name a folder")
-    return sync
+    path = _whole_path("sync.data_dir", name).absolute()
+    unfit = next((each for each in str(path) if each in UNFIT_FOR_PATHS), None)
+    if unfit:
+        raise ConfigurationError(
+            f"sync.data_dir: the path {path} has {unfit!r} in it, which the loader cannot take; choose one with "
+            f"none of {' '.join(sorted(UNFIT_FOR_PATHS - {chr(0)}))}"
+        )
+
+
+def _whole_path(key: str, name: str) -> Path:
+    """The path with ~ made out."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{key}: '{name}' names a user that this machine does not have") from None
 
 
 def _read_alerts(sources: list[Source]) -> AlertSettings:
@@ -265,20 +296,10 @@ def _read_alerts(sources: list[Source]) -> AlertSettings:
 
 def _check_webhook(url: str) -> None:
     """Refuse what is no address to send to; the address is a secret, so no message shows it."""
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if (
-        not host
-        or parts.scheme not in ("https", "http")
-        or parts.username
-        or not url.isprintable()
-        or " " in url
-    ):
+    parts = _parts(url)
+    if parts is None or not parts.hostname or parts.username:
         raise ConfigurationError("alerts.webhook_url is no address such as https://HOST/PATH")
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError("alerts.webhook_url: plain http is for loopback hosts only; write https://")
 
 
@@ -338,8 +359,8 @@ def _with_whole_paths(tenant: TenantSettings) -> TenantSettings:
     paths = {}
     for key in ("ca_bundle", "certificate_path", "federated_token_file"):
         if getattr(tenant, key):
-            paths[key] = str(Path(getattr(tenant, key)).expanduser())
-            if not Path(paths[key]).is_file():
+            paths[key] = str(_whole_path(f"tenants.{tenant.name}.{key}", getattr(tenant, key)))
+            if "\0" in paths[key] or not Path(paths[key]).is_file():
                 raise ConfigurationError(f"tenants.{tenant.name}.{key}: no such file: {getattr(tenant, key)}")
     return replace(tenant, **paths)
 
@@ -348,8 +369,8 @@ def _check_addresses(tenant: TenantSettings) -> None:
     keys = ("api_url",) if tenant.auth in SIGN_IN_IS_ELSEWHERE else ("api_url", "login_url")
     for key in keys:
         url = getattr(tenant, key)
-        parts = urlsplit(url)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.query:
+        parts = _parts(url)
+        if parts is None or not parts.hostname or parts.username or parts.query or parts.fragment:
             raise ConfigurationError(
                 f"tenants.{tenant.name}.{key}: '{url}' is no address such as https://HOST"
             )
@@ -363,7 +384,22 @@ def _check_addresses(tenant: TenantSettings) -> None:
             )
 
 
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a web address; None of what is none."""
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    is_fit = parts.scheme in ("https", "http") and url.isprintable() and " " not in url
+    return parts if is_fit and all(len(label) <= LONGEST_LABEL for label in host.split(".")) else None
+
+
 def _check_credentials(tenant: TenantSettings) -> None:
+    if not re.fullmatch(r"[!-~]*", tenant.access_token):
+        raise ConfigurationError(
+            f"tenants.{tenant.name}.access_token has a character that no token has, such as a space or a line break"
+        )
     missing = [key for key in AUTH_KINDS[tenant.auth] if not getattr(tenant, key)]
     offered = tenant.federated_token_file or any(os.environ.get(name) for name in FEDERATED_VARIABLES)
     if tenant.auth == "federated" and not offered:

@@ -245,6 +245,16 @@ BAD = {
         SECRET,
         "sync.tenants",
     ),
+    "a data_dir of nobody": (DEMO.replace("[tenants", 'data_dir = "~nobody-here/x"\n[tenants'), "", "sync.data_dir"),
+    "no resource at all": (DEMO.replace("[tenants", "resources = []\n[tenants"), "", "sync.resources"),
+    "a run log for ever": (DEMO.replace("[tenants", "run_log_days = 999999\n[tenants"), "", "sync.run_log_days"),
+    "a lookback of ages": (DEMO.replace("[tenants", "lookback_minutes = 9999999999\n[tenants"), "", "sync.lookback"),
+    "patience for ages": (DEMO.replace("[tenants", "max_wait_minutes = 1e12\n[tenants"), "", "sync.max_wait_minutes"),
+    "an address of half a host": (REAL + 'api_url = "https://[::1"\n', SECRET, "tenants.contoso.api_url"),
+    "an address with a port that is none": (REAL + 'api_url = "https://x.example:99999"\n', SECRET, "contoso.api_url"),
+    "an address with a fragment": (REAL + 'api_url = "https://x.example/#api"\n', SECRET, "tenants.contoso.api_url"),
+    "an address longer than any": (REAL + f'api_url = "https://{"x" * 64}.example"\n', SECRET, "contoso.api_url"),
+    "a ca_bundle of nobody": (REAL + 'ca_bundle = "~nobody-here/x"\n', SECRET, "tenants.contoso.ca_bundle"),
     "a ca_bundle that is not there": (REAL + 'ca_bundle = "none.pem"\n', SECRET, "tenants.contoso.ca_bundle"),
 }  # fmt: skip
 
@@ -294,6 +304,52 @@ def test_an_unknown_key_in_the_environment_exits_2(program, here, variable):
     done = here("sync", **{variable: "1"})
     assert done.code == 2
     assert variable.lower().replace("__", ".", 1).split(".")[1].replace("__", ".").split(".")[-1] in done.err
+
+
+@pytest.mark.parametrize("variable", ["SYNC__page_size", "TENANTS__demo__CLOUD", "TENANTS__DEMO__cloud"])
+def test_a_key_in_the_environment_that_would_never_be_read_exits_2(program, here, variable):
+    program.configure(DEMO)
+    done = here("sync", **{variable: "5"})
+    assert (done.code, done.err) == (
+        2,
+        f"defender-sync: the environment: {variable} must be in capitals: {variable.upper()}\n",
+    )
+    assert not (program.folder / "data").exists()
+
+
+def test_a_tenant_s_name_that_ends_in_an_underscore_may_stand_in_the_environment(program):
+    program.configure('[sync]\ntenants = ["a_"]\n[tenants.a_]\ncloud = "simulator"\n')
+    [tenant] = program.settings(env={"TENANTS__A___SCOPE": "s"}).tenants
+    assert (tenant.name, tenant.scope) == ("a_", "s")
+
+
+@pytest.mark.parametrize("character", ["'", "%", "?", "=", "\\", "\0"])
+def test_a_folder_that_the_loader_could_not_write_is_refused_at_once(program, here, character):
+    program.configure(DEMO.replace("[tenants", f"data_dir = {json.dumps(f'o{character}brien')}\n[tenants"))
+    done = here("sync")
+    assert done.code == 2
+    assert done.err.startswith("defender-sync: sync.data_dir: the path ")
+    assert f" has {character!r} in it, " in done.err
+    assert not list(program.folder.glob("o*"))
+
+
+@pytest.mark.parametrize("token", ["a b", "a\nb", "a\u20acb"])
+def test_a_token_that_is_none_is_refused_and_not_shown(program, here, token):
+    program.configure(REAL + 'auth = "token"\n', f"[tenants.contoso]\naccess_token = {json.dumps(token)}\n")
+    done = here("sync")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "tenants.contoso.access_token has a character that no token has" in done.err
+    assert token not in done.err
+
+
+def test_resources_named_twice_are_read_once(program):
+    program.configure(DEMO.replace("[tenants", 'resources = ["investigations", "investigations"]\n[tenants'))
+    assert program.settings().sync.resources == ("investigations",)
+
+
+def test_an_empty_age_is_no_age(program, here):
+    program.configure(DEMO)
+    assert here("status", "--max-age", "").code == 2
 
 
 def test_a_bad_configuration_exits_2_in_every_command(program, here):
@@ -370,6 +426,8 @@ def test_a_secret_is_in_no_representation_of_the_settings(program):
         ("2020-02-01", "2020-01-01", "--from 2020-02-01 does not lie before --to 2020-01-01"),
         ("2020-01-01", "9999-01-01", "--to 9999-01-01 lies in the future: a backfill reads a closed range"),
         ("yesterday", "2020-01-01", "--from"),
+        ("1999-12-31", "2020-01-01", "--from 1999-12-31 lies before the year 2000"),
+        ("0001-01-01T00:00+14:00", "2020-01-01", "--from 0001-01-01T00:00+14:00: write a date or time"),
     ],
 )
 def test_a_range_that_cannot_be_read_is_told_and_nothing_is_touched(program, here, start, end, complaint):
