@@ -16,7 +16,7 @@ from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -34,8 +34,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 # A run that is asked to stop gets this long to log it; then the program ends.
 STOP_SECONDS = 3.5
+# What DuckDB makes of Ctrl-C while it works for the main thread.
+DATABASE_INTERRUPTED = "Query interrupted"
 # Before it, a time on the command line is a slip of the keyboard.
 FIRST_YEAR = 2000
 
@@ -83,6 +87,14 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+EraseTenantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tenant",
+        metavar="NAME",
+        help="Only this tenant, also one that is no longer in sync.tenants; may be repeated.",
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -238,12 +250,16 @@ def doctor(tenant: TenantOption = None) -> None:
     clock = _stoppable_clock()
     _sign_in_people(settings, clock)
     findings = []
-    for finding in examine(settings, clock):
-        findings.append(finding)
-        mark = ("ok ", "green") if finding.is_good else ("BAD", "red")
-        typer.echo(
-            f"{typer.style(mark[0], fg=mark[1])}  {_plain_lines(f'{finding.subject}: {finding.told}')}"
-        )
+
+    def look() -> None:
+        for finding in examine(settings, clock):
+            findings.append(finding)
+            mark = ("ok ", "green") if finding.is_good else ("BAD", "red")
+            typer.echo(
+                f"{typer.style(mark[0], fg=mark[1])}  {_plain_lines(f'{finding.subject}: {finding.told}')}"
+            )
+
+    _stoppable(look, clock)
     raise typer.Exit(exit_code(findings))
 
 
@@ -251,6 +267,7 @@ def doctor(tenant: TenantOption = None) -> None:
 def publish() -> None:
     """Write the published snapshot again, from scratch, from the warehouse as it is."""
     from pipelines.data_dir import DataDir
+    from pipelines.database_errors import telling_of
     from pipelines.errors import WarehouseError
     from pipelines.publish import publish as write_snapshot
     from pipelines.upgrades import opened
@@ -261,7 +278,7 @@ def publish() -> None:
         raise WarehouseError(f"{data_dir.warehouse} does not exist yet: run defender-sync sync first")
     data_dir.create()
     now = Clock().now()
-    with data_dir.locked(), opened(data_dir, now) as warehouse:
+    with data_dir.locked(), telling_of(data_dir.warehouse), opened(data_dir, now) as warehouse:
         warehouse.create_tables()
         warehouse.create_views(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
@@ -274,7 +291,7 @@ def purge(
     before: Annotated[
         str, typer.Option("--before", metavar="T", help="A date or time: 2026-05-01 or 2026-05-01T12:00Z.")
     ],
-    tenant: TenantOption = None,
+    tenant: EraseTenantOption = None,
     yes: YesOption = False,
 ) -> None:
     """Erase for good what was created, or started, before T.
@@ -301,7 +318,7 @@ def forget(
     requestor: Annotated[
         str, typer.Option("--requestor", metavar="NAME", help="Who: the name as a requestor, in any case.")
     ],
-    tenant: TenantOption = None,
+    tenant: EraseTenantOption = None,
     yes: YesOption = False,
 ) -> None:
     """Forget a person: the rows stay, the name and what the person wrote go.
@@ -334,11 +351,12 @@ def simulate(
     ] = None,
 ) -> None:
     """Run the simulator of the Defender API as a process of its own, until Ctrl-C."""
-    command = [sys.executable, "-m", "simulator", "--port", str(port)]
+    command = [sys.executable, "-m", "simulator", "--port", str(port), "--exit-with-parent"]
     if rows is not None:
         command += ["--rows", str(rows)]
     try:
-        code = subprocess.call(command)  # noqa: S603  our own module, no shell
+        # It ends when this process does, however that ends.
+        code = subprocess.call(command, stdin=subprocess.PIPE)  # noqa: S603  our own module, no shell
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     raise typer.Exit(code)
@@ -356,6 +374,9 @@ def main() -> None:
         _complain(str(error))
         _show_trace(error)
     except Exception as error:  # noqa: BLE001  the last resort
+        if str(error) == DATABASE_INTERRUPTED:
+            Stopping.signal_number = signal.SIGINT
+            _leave_at_once(StoppedError(Stopping.signal_number))
         code = _usage_error(error)
         if code == ExitCode.UNEXPECTED:
             _complain(f"unexpected {type(error).__name__}: {_first_line(error)}; --debug shows the trace")
@@ -366,6 +387,7 @@ def main() -> None:
 def program() -> None:
     """`main`, and then the end of the process at once: nothing is left to tidy up, and nothing to say."""
     treat_as_absent()
+    _open_closed_streams()
     try:
         main()
         code = 0
@@ -407,7 +429,7 @@ def _erase(
     """Show what was found, ask, and erase it."""
     from pipelines.erasure import Found, erase
 
-    settings = _settings(tenant)
+    settings = _settings(tenant, former_too=True)
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigurationError("there is nobody to ask here: add --yes if you mean it")
 
@@ -447,7 +469,7 @@ def _sign_in_people(settings: "Settings", clock: Clock) -> None:
             _complain(str(error))
 
 
-def _stoppable(job: "Callable[[], RunResult]", clock: Clock) -> "RunResult":
+def _stoppable(job: "Callable[[], Result]", clock: Clock) -> "Result":
     """The job's result. It runs in a thread of its own, as a signal finds the main thread only between two
     lines of Python, and one statement of the database may take minutes.
 
@@ -476,10 +498,10 @@ def _moment(option: str, text: str) -> datetime:
     return moment
 
 
-def _settings(tenants: list[str] | None) -> "Settings":
+def _settings(tenants: list[str] | None, *, former_too: bool = False) -> "Settings":
     from pipelines.settings import load_settings
 
-    return load_settings(tenants or ())
+    return load_settings(tenants or (), former_too=former_too)
 
 
 def _stoppable_clock() -> Clock:
@@ -499,6 +521,13 @@ class Stopping:
     """Which signal asked the program to stop."""
 
     signal_number: int = signal.SIGTERM
+
+
+def _open_closed_streams() -> None:
+    """A stream that whoever started this has closed is one that says nothing, or takes all."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  for good
 
 
 @contextmanager
@@ -611,7 +640,8 @@ def _print_status(report: dict[str, Any]) -> None:
     for tenant, resources in report["tenants"].items():
         for resource, facts in resources.items():
             last_run = facts["last_run_status"] or "none yet"
-            left = f"{facts['quota_left_minute']}/min, {facts['quota_left_hour']}/h"
+            minute, hour = facts["quota_left_minute"], facts["quota_left_hour"]
+            left = "-" if minute is None else f"{minute}/min, {hour}/h"
             rows = "-" if facts["row_count"] is None else f"{facts['row_count']:,}"
             open_rows = "-" if facts["open_count"] is None else f"{facts['open_count']:,}"
             cells = (tenant, resource, _age(facts["age_seconds"]), rows, open_rows, last_run, left)

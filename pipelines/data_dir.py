@@ -4,13 +4,19 @@ All is its owner's only, but for what is published, which has `sync.published_mo
 """
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pipelines.errors import ConfigurationError, LockedError, WarehouseError
+
+# How long a command waits for the lock: `status` and `doctor` hold it for moments. No sync is as short.
+LOCK_SECONDS = 0.25
+# What the name of a snapshot ends in until it is complete.
+PARTIAL = ".partial"
 
 
 class DataDir:
@@ -81,7 +87,11 @@ class DataDir:
         return self.published_file_mode | (self.published_file_mode & 0o444) >> 2 | 0o700
 
     def create(self) -> None:
-        """Make the folder. From here on, files that this process makes are their owner's only."""
+        """Make the folder. From here on, files that this process makes are their owner's only.
+
+        A folder that is there is opened as far as a wider `published_mode` needs; files that were put back from a
+        backup are closed to others.
+        """
         os.umask(0o077)
         # Passing through is what a reader of the snapshots needs here; listing is not.
         pass_through = 0o700 | (self.published_dir_mode & 0o011)
@@ -96,13 +106,45 @@ class DataDir:
             raise ConfigurationError(
                 f"sync.data_dir: {self.path} cannot be made: {error.strerror}"
             ) from error
+        # Another account's folder or file may be as its owner wants it.
+        with suppress(PermissionError):
+            mode = self.path.stat().st_mode
+            if mode & pass_through != pass_through:
+                self.path.chmod(mode & 0o7777 | pass_through)
+            for path in (self.warehouse, self.quota, self.status, self.alerts, *self.upgrade_copies):
+                if path.is_file() and path.stat().st_mode & 0o077:
+                    path.chmod(path.stat().st_mode & 0o700)
+
+    def check_link(self) -> None:
+        """Raise WarehouseError where something else stands in the place of the link to what is published."""
+        if self.published.exists() and not self.published.is_symlink():
+            raise WarehouseError(
+                f"{self.published} is in the way: it is to be a link to the latest snapshot. Move it away, then sync "
+                "again"
+            )
+
+    def tidy(self) -> None:
+        """Remove what killed runs left half written; for whoever holds the lock.
+
+        Raises WarehouseError as `check_link` does.
+        """
+        self.check_link()
+        for left_over in (
+            *self.snapshots.glob(f"*{PARTIAL}"),
+            *self.snapshots_by_tenant.glob(f"*/*{PARTIAL}"),
+            *self.path.glob(f".{self.warehouse.name}.new*"),
+        ):
+            if left_over.is_dir() and not left_over.is_symlink():
+                shutil.rmtree(left_over)
+            else:
+                left_over.unlink()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the lock. The system lets go of it when the process ends, however it ends."""
         lock = FileLock(self.path / "lock", mode=0o600)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait_seconds)
         except Timeout:
             raise LockedError(
                 f"another sync is running in {self.path}; this one did nothing. Its progress: defender-sync status"
@@ -119,7 +161,7 @@ class DataDir:
         if not (self.path / "lock").exists():
             return False
         try:
-            with self.locked():
+            with self.locked(wait_seconds=0):
                 return False
         except LockedError:
             return True

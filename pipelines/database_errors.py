@@ -6,6 +6,7 @@ DuckDB, SQLite, dlt and the system each tell it in their own way; dlt wraps the 
 import errno
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -55,7 +56,21 @@ def as_warehouse_error(error: BaseException, warehouse: Path) -> WarehouseError 
             f"{warehouse} has other tables or columns than this program's ({text}): restore a backup or move it "
             "away, then sync again"
         )
-    return WarehouseError(f"{warehouse} could not be read or written ({text}); mend that, then sync again")
+    # The system names the file that it speaks of; it may be another one.
+    place = told.filename if isinstance(told, OSError) and told.filename else warehouse
+    return WarehouseError(f"{place} could not be read or written ({text}); mend that, then sync again")
+
+
+@contextmanager
+def telling_of(warehouse: Path) -> Iterator[None]:
+    """Turn what the database or the disk raises into an error that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        known = as_warehouse_error(error, warehouse)
+        if known is None:
+            raise
+        raise known from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

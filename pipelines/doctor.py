@@ -21,7 +21,8 @@ from pipelines.client import DefenderClient, Patience
 from pipelines.clock import Clock
 from pipelines.clouds import hosts_for, is_known_host
 from pipelines.data_dir import DataDir
-from pipelines.errors import DefenderSyncError, ExitCode, LockedError, NotOfferedError
+from pipelines.database_errors import telling_of
+from pipelines.errors import DefenderSyncError, ExitCode, LockedError, NotOfferedError, StoppedError
 from pipelines.local_simulator import simulated_tenants
 from pipelines.permissions import permission_for
 from pipelines.quota import Quota
@@ -33,6 +34,7 @@ PATIENCE_SECONDS = 30.0
 LARGEST_SKEW = timedelta(minutes=5)  # what Microsoft Entra lets pass
 ENDS_SOON = timedelta(days=30)
 LEAST_FREE_BYTES = 500_000_000
+NOT_OFFERED = "not offered here; a sync leaves it out"
 # The worst first: without a disk nothing else matters.
 WORST = (ExitCode.UNEXPECTED, ExitCode.CONFIGURATION, ExitCode.AUTHENTICATION, ExitCode.UNAVAILABLE)
 
@@ -76,7 +78,7 @@ def _data_dir(data_dir: DataDir) -> Iterator[Finding]:
         yield Finding("database", "not there yet; the first sync makes it")
         return
     try:
-        with data_dir.locked():
+        with data_dir.locked(wait_seconds=0):
             yield Finding("lock", "free")
             yield _database(data_dir)
     except LockedError:
@@ -104,13 +106,15 @@ def _database(data_dir: DataDir) -> Finding:
     if not data_dir.warehouse.exists():
         return Finding("database", "not there yet; the first sync makes it")
     try:
-        warehouse = Warehouse(data_dir.warehouse, read_only=True)
+        with telling_of(data_dir.warehouse):
+            data_dir.check_link()
+            warehouse = Warehouse(data_dir.warehouse, read_only=True)
+            try:
+                counts = warehouse.row_counts() if warehouse.has_state_tables() else {}
+            finally:
+                warehouse.close()
     except DefenderSyncError as error:
         return _bad("database", error)
-    try:
-        counts = warehouse.row_counts() if warehouse.has_state_tables() else {}
-    finally:
-        warehouse.close()
     rows = dict.fromkeys(RESOURCES, 0)
     for (_tenant, resource), count in counts.items():
         rows[resource] += count
@@ -144,8 +148,11 @@ class _Tenant:
                 yield self._bad("token", error)
                 return
             yield from self._token(read_claims(token))
-            for resource, client in clients.items():
-                yield self._list(resource, client)
+            lists = [self._list(resource, client) for resource, client in clients.items()]
+            yield from lists
+            if all(each.told == NOT_OFFERED for each in lists):
+                told = f"{self._tenant.api_url} offers none of them: see whether api_url and cloud are this tenant's"
+                yield self._red("lists", told, ExitCode.CONFIGURATION)
 
     @contextmanager
     def _clients(self) -> Iterator[dict[str, DefenderClient]]:
@@ -240,7 +247,7 @@ class _Tenant:
         try:
             client.get(RESOURCES[resource].path, {"$top": "1"}, bytes)
         except NotOfferedError:
-            return self._good(resource, "not offered here; a sync leaves it out")
+            return self._good(resource, NOT_OFFERED)
         except DefenderSyncError as error:
             return self._bad(resource, error)
         return self._good(resource, "answers")
@@ -256,6 +263,8 @@ class _Tenant:
 
 
 def _bad(subject: str, error: DefenderSyncError, known: str = "") -> Finding:
+    if isinstance(error, StoppedError):
+        raise error
     return Finding(subject, str(error).removeprefix(known), error.exit_code)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipelines.data_dir import DataDir
+from pipelines.database_errors import telling_of
 from pipelines.errors import LockedError
 from pipelines.records import RESOURCES, Resource
 from pipelines.refresh import plan_refresh, scrub_start, settled_history
@@ -40,14 +41,15 @@ def intents(settings: Settings, now: datetime) -> Iterator[Intent]:
     if data_dir.is_locked():
         raise LockedError(f"a sync is running in {data_dir.path}; what it leaves to do is known when it ends")
     path = data_dir.warehouse
-    warehouse = Warehouse(path, read_only=True) if path.exists() else None
-    try:
-        for tenant in settings.tenants:
-            for name in settings.sync.resources:
-                yield _intent(settings, warehouse, tenant.name, RESOURCES[name], now)
-    finally:
-        if warehouse is not None:
-            warehouse.close()
+    with telling_of(path):
+        warehouse = Warehouse(path, read_only=True) if path.exists() else None
+        try:
+            for tenant in settings.tenants:
+                for name in settings.sync.resources:
+                    yield _intent(settings, warehouse, tenant.name, RESOURCES[name], now)
+        finally:
+            if warehouse is not None:
+                warehouse.close()
 
 
 def _intent(

@@ -12,12 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import duckdb
 import pyarrow as pa
 
 from pipelines import status
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
-from pipelines.errors import WarehouseError
+from pipelines.database_errors import telling_of
+from pipelines.errors import ConfigurationError, WarehouseError
 from pipelines.publish import publish
 from pipelines.records import RESOURCES, BadRecord, Resource
 from pipelines.settings import Settings
@@ -67,24 +69,38 @@ def erase(
         raise WarehouseError(f"{data_dir.warehouse} does not exist yet: run defender-sync sync first")
     data_dir.create()
     now = clock.now()
-    with data_dir.locked():
+    with data_dir.locked(), telling_of(data_dir.warehouse):
         with opened(data_dir, now) as warehouse:
             _prepare(warehouse, settings, now)
-            found = [look_for(warehouse, each) for each in tenants or _all_tenants(warehouse, settings)]
+            known = _all_tenants(warehouse, settings)
+            unknown = sorted(set(tenants or ()) - set(known))
+            if unknown:
+                raise ConfigurationError(
+                    f"--tenant {unknown[0]}: neither in sync.tenants nor in the warehouse, which has {', '.join(known)}"
+                )
+            found = [look_for(warehouse, each) for each in dict.fromkeys(tenants or known)]
             if not confirm({each.tenant: each.counts for each in found}):
                 return None
             with warehouse.transaction() as cursor:
                 for each in found:
                     each.carry_out(cursor, now)
                 _empty_staging(cursor)
-        rewrite(data_dir.warehouse)
-        _remove_copies(data_dir)
-        with opened(data_dir, now) as warehouse:
-            status.note_end(data_dir, warehouse, now)
-            by_tenant = settings.sync.publish_by_tenant
-            return publish(
-                warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True, keeps_before=False
-            )
+        try:
+            return _erase_copies(data_dir, now, by_tenant=settings.sync.publish_by_tenant)
+        except (OSError, duckdb.Error, WarehouseError) as error:
+            raise WarehouseError(
+                "what was found is erased from the tables, but not yet from the snapshots and from free room in the "
+                f"database: mend this, then run the same command again: {str(error).splitlines()[0]}"
+            ) from error
+
+
+def _erase_copies(data_dir: DataDir, now: datetime, *, by_tenant: bool) -> Path:
+    """Erase it from the database's free blocks, from copies, and from what is published."""
+    rewrite(data_dir.warehouse)
+    _remove_copies(data_dir)
+    with opened(data_dir, now) as warehouse:
+        status.note_end(data_dir, warehouse, now)
+        return publish(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True, keeps_before=False)
 
 
 def _prepare(warehouse: Warehouse, settings: Settings, now: datetime) -> None:

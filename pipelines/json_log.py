@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,7 @@ class JsonProgress:
         self._say("published", snapshot=snapshot)
 
     def _say(self, event: str, **facts: Any) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError):
+            # As in a log of text: that nobody reads it is no reason to stop.
             sys.stdout.write(json_line(self._clock.now(), event, **facts))
             sys.stdout.flush()

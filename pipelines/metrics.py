@@ -92,7 +92,9 @@ def _resource_families(figures: Figures) -> Iterator["Metric"]:
         for each in STATUSES:
             status.add_metric((*labels, each), float(values.get("status") == each))
         for window in ("minute", "hour"):
-            quota.add_metric((*labels, window), values[f"quota_left_{window}"])
+            left = values[f"quota_left_{window}"]
+            if left is not None:
+                quota.add_metric((*labels, window), left)
     yield from (status, quota)
 
 

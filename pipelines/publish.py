@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import duckdb
 
 from pipelines import snapshot_files, sql_files
 from pipelines.background import Background
-from pipelines.data_dir import DataDir
+from pipelines.data_dir import PARTIAL, DataDir
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES
 from pipelines.renewal import BASIS, basis_of, renew
@@ -27,7 +27,6 @@ from pipelines.warehouse import SCHEMA, Warehouse
 
 logger = logging.getLogger(__name__)
 
-PARTIAL = ".partial"
 # What DuckDB may hold for a snapshot that did not fit in its usual memory.
 MORE_MEMORY = "1500MB"
 # The published file is named like schema `defender`, so its state tables stand in schema `main`: then
@@ -105,9 +104,12 @@ def _publish(
         target = _publish_at(
             place, data_dir, now, keeps_before, lambda folder: _write_common(warehouse, former, folder)
         )
-        tenants = _tenants(warehouse) if by_tenant else []
+        tenants = _tenants(warehouse) if by_tenant else {}
         _remove_tenants(data_dir, kept=tenants)
-        for tenant in tenants:
+        for tenant, was_read in tenants.items():
+            # As for all of them: one that a lost database knows nothing of must not replace what is known.
+            if keeps_before and not was_read:
+                continue
             _publish_tenant(warehouse, data_dir, target, tenant, now, keeps_before)
     except (OSError, duckdb.IOException) as error:
         raise WarehouseError(
@@ -122,26 +124,32 @@ def _publish_at(
 ) -> Path:
     """Write a snapshot aside, switch the link to it when it is complete, and remove older ones."""
     _make_folder(data_dir, place.snapshots)
-    for left_over in place.snapshots.glob(f"*{PARTIAL}"):
-        shutil.rmtree(left_over)
     target = _free_name(place.snapshots, now)
     partial = target.with_name(target.name + PARTIAL)
-    (partial / PARQUET).mkdir(parents=True)
-    write(partial)
-    _set_modes(data_dir, partial)
-    partial.rename(target)
+    try:
+        (partial / PARQUET).mkdir(parents=True)
+        write(partial)
+        _set_modes(data_dir, partial)
+        partial.rename(target)
+    except BaseException:
+        # On a full disk, the next sync needs its room.
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     before = place.link.resolve()
     _switch(place.link, target)
     _remove_others(place.snapshots, kept={target.resolve(), before} if keeps_before else {target.resolve()})
     return target
 
 
-def _tenants(warehouse: Warehouse) -> list[str]:
-    """Every tenant that the warehouse knows of."""
+def _tenants(warehouse: Warehouse) -> dict[str, bool]:
+    """Every tenant that the warehouse knows of, and whether anything of it was ever read."""
     cursor = warehouse.cursor()
-    rows = cursor.execute("select distinct tenant from marts.sync_freshness order by 1").fetchall()
+    rows = cursor.execute(
+        "select tenant, bool_or(watermark is not null or row_count > 0) from marts.sync_freshness "
+        "group by tenant order by tenant"
+    ).fetchall()
     cursor.close()
-    return [tenant for (tenant,) in rows]
+    return dict(rows)
 
 
 def _publish_tenant(
@@ -163,7 +171,7 @@ def _publish_tenant(
         cursor.close()
 
 
-def _remove_tenants(data_dir: DataDir, kept: list[str]) -> None:
+def _remove_tenants(data_dir: DataDir, kept: Collection[str]) -> None:
     """Remove what was published for tenants that are not published any more."""
     for folder in (data_dir.published_by_tenant, data_dir.snapshots_by_tenant):
         for path in folder.iterdir() if folder.exists() else ():
@@ -280,5 +288,5 @@ def _switch(link: Path, target: Path) -> None:
 
 def _remove_others(snapshots: Path, kept: set[Path]) -> None:
     for path in snapshots.iterdir():
-        if path.resolve() not in kept:
+        if path.is_dir() and path.resolve() not in kept:
             shutil.rmtree(path)

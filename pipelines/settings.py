@@ -191,8 +191,10 @@ class Settings:
         return base / "demo" if any(tenant.is_simulated for tenant in self.tenants) else base
 
 
-def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
+def load_settings(only_tenants: Iterable[str] = (), *, former_too: bool = False) -> Settings:
     """Read and check the configuration; `only_tenants` narrows the run to some of `sync.tenants`.
+
+    `former_too`: names of others are passed over, as they may be of tenants that were taken out.
 
     Raises ConfigurationError, which names the key and where it stands.
     """
@@ -202,10 +204,11 @@ def load_settings(only_tenants: Iterable[str] = ()) -> Settings:
     alerts = _read_alerts(sources)
     asked = tuple(dict.fromkeys(only_tenants))
     for name in asked:
-        if name not in sync.tenants:
+        if name not in sync.tenants and not former_too:
             raise ConfigurationError(
                 f"--tenant {name}: not in sync.tenants ({', '.join(sync.tenants) or 'which is empty'})"
             )
+    asked = tuple(name for name in asked if name in sync.tenants)
     known = section_names("tenants", sources)
     for name in (*sync.tenants, *known):
         _check_tenant_name(name)

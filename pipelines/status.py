@@ -6,6 +6,7 @@ Written by the sync, each time in one rename; read by anybody who may. Ages are 
 import json
 import os
 import re
+import sqlite3
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,11 +88,15 @@ def known_facts(data_dir: DataDir) -> dict[str, Any]:
 
 
 def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
-    """The tenants and resources whose last success is further back, or that have none."""
+    """The tenants and resources whose last success is further back, or that have none.
+
+    A list that is not offered needs none, unless the tenant offers no list at all: then its address is wrong.
+    """
     late = []
     for tenant, resources in report["tenants"].items():
+        offers_some = any(facts["last_run_status"] != "unavailable" for facts in resources.values())
         for resource, facts in resources.items():
-            if facts["last_run_status"] == "unavailable":
+            if offers_some and facts["last_run_status"] == "unavailable":
                 continue
             if facts["age_seconds"] is None or facts["age_seconds"] > longest.total_seconds():
                 late.append(f"{tenant}.{resource}")
@@ -110,16 +115,20 @@ def _resource_status(
 
 def quota_left(
     settings: Settings, data_dir: DataDir, tenant: str, resource: str, now: datetime
-) -> tuple[int, int]:
-    """Calls left in this minute and in this hour."""
+) -> tuple[int, int] | tuple[None, None]:
+    """Calls left in this minute and in this hour; None where their file cannot be opened."""
     limits = settings.sync.requests_per_minute, settings.sync.requests_per_hour
     if not data_dir.quota.exists():
         return limits
-    quota = Quota(data_dir.quota, f"{tenant}__{resource}", *limits)
     try:
-        return quota.left(now)
-    finally:
-        quota.close()
+        quota = Quota(data_dir.quota, f"{tenant}__{resource}", *limits)
+        try:
+            return quota.left(now)
+        finally:
+            quota.close()
+    except (sqlite3.Error, OSError):
+        # A full disk, say: the rest is worth telling all the same.
+        return None, None
 
 
 def _time(text: str) -> datetime:
@@ -145,11 +154,26 @@ def _load(data_dir: DataDir) -> dict[str, Any]:
         raise WarehouseError(f"{data_dir.status} cannot be read: it is its owner's only") from error
     except (OSError, ValueError):
         document = None
-    if isinstance(document, dict):
+    if isinstance(document, dict) and _is_ours(document):
         return {**empty, **document}
     if data_dir.warehouse.exists() and not data_dir.is_locked():
         raise WarehouseError(f"{data_dir.status} is missing or damaged: the next sync writes it anew")
     return empty
+
+
+def _is_ours(document: dict[str, Any]) -> bool:
+    """Whether it has the shape that a sync writes."""
+    try:
+        running = document.get("running")
+        if running is not None:
+            _time(running["started_at"])
+        for resources in document.get("tenants", {}).values():
+            for facts in resources.values():
+                if facts.get("last_success_at"):
+                    _time(facts["last_success_at"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _save(data_dir: DataDir, document: dict[str, Any]) -> None:

@@ -5,14 +5,12 @@ Tenants are read side by side and loaded one at a time; each, and each of its re
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -23,7 +21,7 @@ from pipelines.chunks import Observer, Writer
 from pipelines.client import DefenderClient, Patience
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
-from pipelines.database_errors import as_warehouse_error
+from pipelines.database_errors import as_warehouse_error, telling_of
 from pipelines.errors import (
     DefenderSyncError,
     ExitCode,
@@ -162,22 +160,10 @@ def _run_all(
         data_dir.locked(),
         watch.of_run(),
         simulated_tenants(settings) as reachable,
-        _telling_of(data_dir.warehouse),
+        telling_of(data_dir.warehouse),
         opened(data_dir, clock.now()) as warehouse,
     ):
         return _Run(reachable, data_dir, warehouse, clock, observer, command, make_job, watch).run()
-
-
-@contextmanager
-def _telling_of(warehouse: Path) -> Iterator[None]:
-    """Turn what the database or the disk raises into an error that says what to do."""
-    try:
-        yield
-    except Exception as error:
-        known = as_warehouse_error(error, warehouse)
-        if known is None:
-            raise
-        raise known from error
 
 
 class _Run:

@@ -28,6 +28,7 @@ def opened(data_dir: DataDir, now: datetime) -> Iterator[Warehouse]:
 
     Raises WarehouseError where it is newer, cannot be copied, or cannot be carried forward; it then is as it was.
     """
+    data_dir.tidy()
     warehouse = _carried_forward(data_dir, now)
     try:
         yield warehouse

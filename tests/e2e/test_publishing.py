@@ -11,7 +11,9 @@ from support.records import action, ago, investigation
 from support.stage import Stages
 
 from pipelines.data_dir import DataDir
+from pipelines.errors import WarehouseError
 from pipelines.publish import publish
+from pipelines.upgrades import opened
 from pipelines.warehouse import Warehouse
 from simulator import ScriptedWorld
 
@@ -133,11 +135,58 @@ def test_a_snapshot_held_open_by_a_reader_stays_whole_while_others_are_published
         assert reader.execute("select count(*) from marts.machine_actions").fetchone() == (1,)
 
 
-def test_a_folder_that_a_killed_publish_left_is_cleared_away(synced):
+def test_what_killed_runs_left_half_written_is_cleared_away_before_anything_is_written(synced):
     left_over = synced.data_dir / "snapshots" / "2026-11-20T11-00-00.000000Z.partial"
     (left_over / "parquet").mkdir(parents=True)
+    (synced.data_dir / ".warehouse.duckdb.new").touch()
+    (synced.data_dir / ".warehouse.duckdb.new.wal").touch()
+    with opened(DataDir(synced.data_dir), synced.clock()):
+        assert not left_over.exists()
+        assert not list(synced.data_dir.glob(".warehouse*"))
+
+
+def test_a_snapshot_that_cannot_be_written_gives_its_room_back(synced, monkeypatch):
+    before = sorted((synced.data_dir / "snapshots").iterdir())
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.publish._set_modes", full)
+    with pytest.raises(WarehouseError, match=r"the snapshot cannot be written under .*No space left"):
+        published_again(synced)
+    assert sorted((synced.data_dir / "snapshots").iterdir()) == before
+
+
+def test_a_file_among_the_snapshots_is_nobody_s_business(synced):
+    stray = synced.data_dir / "snapshots" / ".DS_Store"
+    stray.touch()
     published_again(synced)
-    assert not left_over.exists()
+    assert stray.exists()
+    stray.unlink()
+
+
+def test_something_in_the_place_of_the_link_is_told_before_anything_is_read(open_stage, world):
+    stage = open_stage(world, publishes=True)
+    (stage.data_dir / "published").mkdir()
+    with pytest.raises(WarehouseError, match=r"published is in the way: .* Move it away, then sync again"):
+        stage.sync()
+    assert stage.sim.requests == []
+
+
+def test_a_wider_mode_opens_the_folder_that_is_there(open_stage, world):
+    stage = open_stage(world, publishes=True, fresh=True)
+    stage.sync().assert_ok()
+    assert mode(stage.data_dir) == 0o710
+    stage.sync(published_mode="0644").assert_ok()
+    assert mode(stage.data_dir) == 0o711
+
+
+def test_a_database_put_back_from_a_backup_is_closed_to_others(open_stage, world):
+    stage = open_stage(world)
+    stage.sync().assert_ok()
+    (stage.data_dir / "warehouse.duckdb").chmod(0o644)
+    stage.sync().assert_ok()
+    assert mode(stage.data_dir / "warehouse.duckdb") == 0o600
 
 
 def test_only_what_is_published_is_readable_by_others_than_its_owner(synced):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -112,6 +113,20 @@ def test_a_tenant_taken_out_of_the_configuration_is_published_with_its_rows_stil
     synced.sync(tenants=("contoso",)).assert_ok()
     rows = Reading(own(synced, "fabrikam") / "defender.duckdb").table("main.machine_actions")
     assert {row["id"] for row in rows} == {"a", "b", "bad"}
+
+
+def test_a_tenant_of_which_a_lost_database_knows_nothing_keeps_its_snapshot(open_stage):
+    stage = open_stage({name: world_of(name) for name in TENANTS}, publishes=True, publish_by_tenant=True)
+    stage.sync().assert_ok()
+    (stage.data_dir / "warehouse.duckdb").unlink()
+    stage.clock.advance(minutes=15)
+    settings = stage.settings()
+    contoso, fabrikam = settings.tenants
+    refused = replace(settings, tenants=(contoso, replace(fabrikam, client_secret="wrong")))
+    assert stage.sync(refused).exit_code == 5
+    for tenant in TENANTS:
+        rows = Reading(own(stage, tenant) / "defender.duckdb").table("main.machine_actions")
+        assert {row["id"] for row in rows} == {"a", "b", "bad"}, tenant
 
 
 def test_switched_off_again_what_was_published_by_tenant_goes(open_stage):

@@ -55,6 +55,25 @@ def test_a_tenant_is_too_old_when_its_last_success_is_or_when_it_never_had_one(o
     assert too_old(report, timedelta(minutes=32)) == []
 
 
+def test_a_tenant_that_offers_no_list_at_all_is_too_old(stage):
+    for endpoint in ("machineactions", "investigations"):
+        stage.sim.faults.add(Status(404), endpoint, times=None)
+    assert stage.sync().exit_code == 0
+    assert too_old(read_status(stage.settings(), stage.clock()), timedelta(days=9)) == [
+        "contoso.machine_actions",
+        "contoso.investigations",
+    ]
+
+
+def test_calls_whose_count_cannot_be_read_are_not_known(stage):
+    stage.sync().assert_ok()
+    quota = stage.data_dir / "quota.sqlite"
+    quota.unlink()
+    quota.mkdir()
+    facts = read_status(stage.settings(), stage.clock())["tenants"]["contoso"]["machine_actions"]
+    assert (facts["row_count"], facts["quota_left_minute"], facts["quota_left_hour"]) == (0, None, None)
+
+
 def test_calls_left_are_those_of_the_last_minute_and_hour(stage):
     done = stage.sync().assert_ok()
     made = len(done.calls("machine_actions"))
@@ -70,7 +89,19 @@ def test_calls_left_are_those_of_the_last_minute_and_hour(stage):
     assert left() == (100, 1_500)
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", "null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"tenants":[]}',
+        '{"running":1}',
+        '{"tenants":{"contoso":{"x":{"last_success_at":5}}}}',
+    ],
+)
 def test_a_status_file_that_is_missing_or_damaged_is_told_and_the_next_sync_heals_it(stage, content):
     stage.sync().assert_ok()
     file = stage.data_dir / "status.json"

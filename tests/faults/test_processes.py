@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -80,6 +81,29 @@ def test_a_signal_ends_a_sync_that_waits_for_an_answer(program, real, number):
     stop(process, number)
     assert runs(program) == [{"status": "stopped", "error": "stopped by a signal", "ended": True}]
     assert_heals(program, real)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_ends_a_doctor_that_waits_for_an_answer(program, real, number):
+    fault = real.faults.add(Slow(30), times=None)
+    process = start(program, "doctor")
+    until(lambda: fault.fired)
+    stop(process, number)
+
+
+def test_the_simulator_ends_with_its_command(program):
+    process = start(program, "simulate")
+    lines = iter(process.stdout.readline, "")
+    address = next(line.split()[-1] for line in lines if "API and login" in line)
+    host, port = address.removeprefix("https://").rsplit(":", 1)
+    process.terminate()
+    process.communicate(timeout=10)
+
+    def is_gone() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) != 0
+
+    until(is_gone, seconds=10)
 
 
 def test_a_signal_ends_a_sync_that_waits_for_its_quota(program, real):

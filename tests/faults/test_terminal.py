@@ -82,11 +82,12 @@ def test_a_sync_on_a_terminal_says_nothing_after_its_summary(real, program):
     assert "Traceback" not in shown
 
 
-def test_a_sync_whose_log_nobody_reads_is_done_all_the_same(real, program):
+@pytest.mark.parametrize("options", [(), ("--log-format", "json")])
+def test_a_sync_whose_log_nobody_reads_is_done_all_the_same(real, program, options):
     read, write = os.pipe()
     os.close(read)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", "sync"],
+        [sys.executable, "-m", "pipelines", *options, "sync"],
         cwd=program.folder,
         env=program.environment(),
         stdout=write,
@@ -98,3 +99,29 @@ def test_a_sync_whose_log_nobody_reads_is_done_all_the_same(real, program):
     assert "Traceback" not in errors
     assert "warehouse" not in errors
     assert (program.folder / "data" / "published" / "defender.duckdb").exists()
+
+
+def test_closed_streams_stop_nothing(real, program):
+    """As some schedulers start a job: `sync <&- >&- 2>&-`."""
+    command = f'"{sys.executable}" -m pipelines sync <&- >&- 2>&-'
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=program.folder, env=program.environment(), timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert (program.folder / "data" / "published" / "defender.duckdb").exists()
+
+
+def test_nobody_can_be_asked_on_a_closed_input(program):
+    program.configure('[sync]\ntenants = ["demo"]\n[tenants.demo]\ncloud = "simulator"\n')
+    command = f'"{sys.executable}" -m pipelines purge --before 2020-01-01 <&-'
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=program.folder,
+        env=program.environment(),
+        timeout=60,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "defender-sync: there is nobody to ask here: add --yes if you mean it\n"

@@ -225,6 +225,24 @@ def test_a_list_that_is_not_offered_is_no_fault(doctor, stage):
     assert doctor() == ([], 0)
 
 
+def test_a_tenant_that_offers_no_list_at_all_is_a_wrong_address(doctor, stage):
+    for endpoint in ("machineactions", "investigations"):
+        stage.sim.faults.add(Status(404), endpoint, times=None)
+    found, code = doctor()
+    assert only(found, "contoso lists").endswith(
+        "offers none of them: see whether api_url and cloud are this tenant's"
+    )
+    assert code == 2
+
+
+def test_a_folder_in_the_place_of_the_link_is_red(program, doctor):
+    (program.folder / "data" / "published").mkdir(parents=True)
+    (program.folder / "data" / "warehouse.duckdb").touch()
+    found, code = doctor()
+    assert "published is in the way" in only(found, "database")
+    assert code == 1
+
+
 def test_a_list_that_fails_is_told(doctor, stage):
     stage.sim.faults.add(Status(500), "investigations", times=None)
     found, code = doctor()

@@ -13,7 +13,7 @@ from support.stage import Events, Stages, unpublished
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
 from pipelines.erasure import EMPTIED, Forget, Purge, erase
-from pipelines.errors import LockedError, WarehouseError
+from pipelines.errors import ConfigurationError, LockedError, WarehouseError
 from pipelines.sync import backfill, reconcile
 from pipelines.tombstones import ForgottenName, Tombstones, spelling
 from pipelines.windows import Window
@@ -254,6 +254,38 @@ def test_only_the_tenants_asked_for_are_purged_and_all_of_the_warehouse_by_defau
         assert len(list(path.iterdir())) == 1, "older snapshots of a tenant hold the rows too"
 
 
+def test_a_tenant_that_is_no_longer_configured_may_be_named_and_an_unknown_one_is_refused(open_stage):
+    worlds = {name: ScriptedWorld([action(name, ago(days=40))]) for name in ("contoso", "removed")}
+    stage = open_stage(worlds)
+    stage.sync().assert_ok()
+    now = stage.settings(tenants=("contoso",))
+    look_for = lambda warehouse, name: Purge(warehouse, name, BEFORE)  # noqa: E731
+    with pytest.raises(
+        ConfigurationError, match=r"--tenant nobody: neither in sync\.tenants nor in the warehouse"
+    ):
+        erase(now, stage.program_clock(), ["removed", "nobody"], look_for, lambda _: True)
+    assert ids(stage, "machine_actions") == ["contoso", "removed"]
+    erase(now, stage.program_clock(), ["removed"], look_for, lambda _: True)
+    assert ids(stage, "machine_actions") == ["contoso"]
+
+
+def test_a_purge_that_cannot_reach_the_snapshots_says_what_is_left_to_do(aged, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.publish._set_modes", full)
+        with pytest.raises(WarehouseError) as caught:
+            purge(aged)
+    assert str(caught.value).startswith(
+        "what was found is erased from the tables, but not yet from the snapshots and from free room in the "
+        "database: mend this, then run the same command again: the snapshot cannot be written under "
+    )
+    assert "old" not in ids(aged, "machine_actions")
+    purge(aged)
+    assert files_that_hold(aged, "older.example") == []
+
+
 def test_a_purge_that_nobody_agreed_to_changes_nothing(aged):
     before = everything(aged)
     look_for = lambda warehouse, name: Purge(warehouse, name, BEFORE)  # noqa: E731
@@ -488,6 +520,9 @@ def test_the_command_line_purges_and_forgets(configured):
         "contoso: 1 of machine_actions, 1 of machine_action_versions",
         f"done; published {published}",
     ]
+    done = program("purge", "--before", before, "--tenant", "nobody", "--yes")
+    assert (done.code, done.out) == (2, "")
+    assert "--tenant nobody: neither in sync.tenants nor in the warehouse, which has contoso" in done.err
     done = program("purge", "--before", before, "--tenant", "contoso", "--yes")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[0] == "contoso: 1 of machine_action_versions, 1 of machine_actions"
