@@ -15,7 +15,9 @@ from pipelines.errors import ConfigurationError, LockedError, WarehouseError
 
 # How long a command waits for the lock: `status` and `doctor` hold it for moments. No sync is as short.
 LOCK_SECONDS = 0.25
-# What the name of a snapshot ends in until it is complete.
+# How a snapshot is named: by when it was written, in UTC.
+SNAPSHOT_TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
+# What its name ends in until it is complete.
 PARTIAL = ".partial"
 
 

@@ -18,7 +18,7 @@ import duckdb
 
 from pipelines import snapshot_files, sql_files
 from pipelines.background import Background
-from pipelines.data_dir import PARTIAL, DataDir
+from pipelines.data_dir import PARTIAL, SNAPSHOT_TIME, DataDir
 from pipelines.errors import WarehouseError
 from pipelines.records import RESOURCES
 from pipelines.renewal import BASIS, basis_of, renew
@@ -191,7 +191,7 @@ def _quoted(text: object) -> str:
 
 
 def _free_name(snapshots: Path, now: datetime) -> Path:
-    name = now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    name = now.astimezone(UTC).strftime(SNAPSHOT_TIME)
     target, number = snapshots / name, 1
     while target.exists():
         number += 1

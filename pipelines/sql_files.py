@@ -32,12 +32,14 @@ class Check:
 
 def table_statements() -> list[str]:
     """The tables that dlt does not make."""
-    return [path.read_text() for path in sorted((SQL_DIR / "tables").glob("*.sql"))]
+    return [path.read_text("utf-8") for path in sorted((SQL_DIR / "tables").glob("*.sql"))]
 
 
 def migrations() -> dict[int, str]:
     """The statements that bring a warehouse to each version from the one before; version 1 was the first."""
-    return {int(path.stem[:4]): path.read_text() for path in sorted((SQL_DIR / "migrations").glob("*.sql"))}
+    return {
+        int(path.stem[:4]): path.read_text("utf-8") for path in sorted((SQL_DIR / "migrations").glob("*.sql"))
+    }
 
 
 def schema_version() -> int:
@@ -48,7 +50,7 @@ def schema_version() -> int:
 def view_statements(aliases: Mapping[str, str] = NO_ALIASES) -> list[str]:
     """Every view with its comments, each after those that it reads; `aliases` as in `with_aliases`."""
     files = {
-        (layer, path.stem): path.read_text()
+        (layer, path.stem): path.read_text("utf-8")
         for layer in VIEW_LAYERS
         for path in (SQL_DIR / layer).glob("*.sql")
     }
@@ -107,7 +109,7 @@ def view_queries(layer: str) -> dict[str, str]:
 
 def renewals() -> dict[str, str]:
     """By mart, the statements that move the rows of a published one to a later `as_of`, all else being as it was."""
-    return {path.stem: path.read_text() for path in sorted((SQL_DIR / "renewal").glob("*.sql"))}
+    return {path.stem: path.read_text("utf-8") for path in sorted((SQL_DIR / "renewal").glob("*.sql"))}
 
 
 def checks() -> list[Check]:
@@ -116,6 +118,6 @@ def checks() -> list[Check]:
 
 
 def _check(path: Path) -> Check:
-    text = path.read_text()
+    text = path.read_text("utf-8")
     severity = SEVERITY.search(text)
     return Check(path.stem, text.strip().rstrip(";"), severity[1].lower() if severity else "error")

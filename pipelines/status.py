@@ -7,12 +7,12 @@ import json
 import os
 import re
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pendulum
 
-from pipelines.data_dir import DataDir, replace_file
+from pipelines.data_dir import SNAPSHOT_TIME, DataDir, replace_file
 from pipelines.errors import ConfigurationError, WarehouseError
 from pipelines.quota import Quota
 from pipelines.settings import Settings
@@ -77,8 +77,18 @@ def read_status(settings: Settings, now: datetime) -> dict[str, Any]:
         "as_of": now.isoformat(),
         "data_dir": str(settings.data_dir),
         "running": running,
+        "published_at": _published_at(data_dir),
         "tenants": tenants,
     }
+
+
+def _published_at(data_dir: DataDir) -> str | None:
+    """When what is published was written, as its folder is named; None where nothing is."""
+    try:
+        name = data_dir.published.readlink().name
+        return datetime.strptime(name[:27], SNAPSHOT_TIME).replace(tzinfo=UTC).isoformat()
+    except (OSError, ValueError):
+        return None
 
 
 def known_facts(data_dir: DataDir) -> dict[str, Any]:
@@ -88,7 +98,7 @@ def known_facts(data_dir: DataDir) -> dict[str, Any]:
 
 
 def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
-    """The tenants and resources whose last success is further back, or that have none.
+    """The tenants and resources whose last success is further back, or that have none; else `published`, likewise.
 
     A list that is not offered needs none, unless the tenant offers no list at all: then its address is wrong.
     """
@@ -100,6 +110,11 @@ def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
                 continue
             if facts["age_seconds"] is None or facts["age_seconds"] > longest.total_seconds():
                 late.append(f"{tenant}.{resource}")
+    ages = [facts["age_seconds"] for resources in report["tenants"].values() for facts in resources.values()]
+    if not late and any(age is not None for age in ages):
+        published_at = report["published_at"]
+        if published_at is None or _time(report["as_of"]) - _time(published_at) > longest:
+            late.append("published")
     return late
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from support.records import NOW, action, ago
+from support.stage import unpublished
 
 from pipelines.errors import ConfigurationError, WarehouseError
 from pipelines.status import parse_duration, read_status, too_old
@@ -42,7 +43,7 @@ def test_status_tells_how_the_last_run_failed_and_when_one_last_succeeded(stage)
 
 
 def test_a_tenant_is_too_old_when_its_last_success_is_or_when_it_never_had_one(open_stage):
-    stage = open_stage(fresh=True)
+    stage = open_stage(fresh=True, publishes=True)
     assert too_old(read_status(stage.settings(), NOW), timedelta(days=9)) == [
         "contoso.machine_actions",
         "contoso.investigations",
@@ -63,6 +64,18 @@ def test_a_tenant_that_offers_no_list_at_all_is_too_old(stage):
         "contoso.machine_actions",
         "contoso.investigations",
     ]
+
+
+def test_what_is_published_is_too_old_where_it_is_not_written_any_more(open_stage):
+    stage = open_stage(publishes=True)
+    stage.sync().assert_ok()
+    at = stage.clock()
+    stage.clock.advance(minutes=10)
+    assert datetime.fromisoformat(read_status(stage.settings(), at)["published_at"]) == at
+    with unpublished():
+        stage.sync().assert_ok()
+    assert too_old(read_status(stage.settings(), stage.clock()), timedelta(minutes=5)) == ["published"]
+    assert too_old(read_status(stage.settings(), stage.clock()), timedelta(minutes=15)) == []
 
 
 def test_calls_whose_count_cannot_be_read_are_not_known(stage):
