@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 # A run that is asked to stop gets this long to log it; then the program ends.
 STOP_SECONDS = 3.5
-# What DuckDB makes of Ctrl-C while it works for the main thread.
+# What DuckDB makes of a signal while it works for the main thread.
 DATABASE_INTERRUPTED = "Query interrupted"
 # Before it, a time on the command line is a slip of the keyboard.
 FIRST_YEAR = 2000
@@ -358,12 +358,14 @@ def simulate(
         # It ends when this process does, however that ends.
         code = subprocess.call(command, stdin=subprocess.PIPE)  # noqa: S603  our own module, no shell
     except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
+        code = 128 + Stopping.signal_number
     raise typer.Exit(code)
 
 
 def main() -> None:
     """The program: every error of ours becomes a line or two on standard error, and its exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         # Without its standalone mode, Typer returns the code of an Exit instead of raising it.
         code = app(prog_name=app.info.name, standalone_mode=False) or ExitCode.DONE
@@ -375,7 +377,6 @@ def main() -> None:
         _show_trace(error)
     except Exception as error:  # noqa: BLE001  the last resort
         if str(error) == DATABASE_INTERRUPTED:
-            Stopping.signal_number = signal.SIGINT
             _leave_at_once(StoppedError(Stopping.signal_number))
         code = _usage_error(error)
         if code == ExitCode.UNEXPECTED:
@@ -395,8 +396,8 @@ def program() -> None:
         code = request.code if isinstance(request.code, int) else 1
     except KeyboardInterrupt:
         # Before the command line was read, or after its command had ended.
-        _complain(str(StoppedError(signal.SIGINT)))
-        code = 128 + signal.SIGINT
+        _complain(str(StoppedError(Stopping.signal_number)))
+        code = 128 + Stopping.signal_number
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -520,7 +521,7 @@ def _stoppable_clock() -> Clock:
 class Stopping:
     """Which signal asked the program to stop."""
 
-    signal_number: int = signal.SIGTERM
+    signal_number: int = signal.SIGINT
 
 
 def _open_closed_streams() -> None:
@@ -536,8 +537,13 @@ def _told_interrupt() -> "Iterator[None]":
     try:
         yield
     except KeyboardInterrupt:
-        Stopping.signal_number = signal.SIGINT
         raise StoppedError from None
+
+
+def _interrupt(signal_number: int, _frame: Any) -> None:
+    """SIGTERM ends a command as Ctrl-C does."""
+    Stopping.signal_number = signal_number
+    raise KeyboardInterrupt
 
 
 def _leave_at_once(error: StoppedError) -> None:

@@ -106,8 +106,8 @@ release_asks as (
     from release_moments
 ),
 
--- A request to release belongs to the segment in which it was asked for, whatever came of it and when. The one
--- that took effect belongs to the segment that it closes, also where it was asked for before.
+-- A request to release belongs to the segment in which it was asked for, whatever came of it and when. The
+-- one that took effect belongs to the segment that it closes, also where it was asked for before.
 release_requests as (
     select
         tenant,

@@ -15,8 +15,8 @@ with requests as (
         actions.is_open and not actions.is_gone as is_pending,
         actions.effective_at,
         -- Until when it can have taken effect unseen: gone while open, in a status that is not known, or done
-        -- at a time that is not known. The service itself gives up on an open action after about 73 hours, and
-        -- a status that is not known may be an end.
+        -- at a time that is not known. The service itself gives up on an open action after about 73 hours,
+        -- and a status that is not known may be an end.
         case
             when actions.effective_at is not null then actions.effective_by
             when actions.is_open and actions.is_gone

@@ -98,6 +98,7 @@ def test_the_simulator_ends_with_its_command(program):
     host, port = address.removeprefix("https://").rsplit(":", 1)
     process.terminate()
     process.communicate(timeout=10)
+    assert process.returncode == 143
 
     def is_gone() -> bool:
         with socket.socket() as probe:

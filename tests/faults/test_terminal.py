@@ -54,7 +54,8 @@ def test_ctrl_c_on_a_terminal_ends_with_a_line_and_130(real, program, nth):
     assert "Traceback" not in shown
 
 
-def test_ctrl_c_ends_a_command_that_reads_no_api_with_a_line_too(program):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_reads_no_api_with_a_line_too(program, number):
     program.configure('[sync]\ntenants = ["demo"]\ndata_dir = "data"\n[tenants.demo]\ncloud = "simulator"\n')
     (program.folder / "data" / "demo").mkdir(parents=True)
     # Whoever reads a pipe waits for its writer.
@@ -68,10 +69,10 @@ def test_ctrl_c_ends_a_command_that_reads_no_api_with_a_line_too(program):
         text=True,
     )
     with pipe.open("wb"):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, told = process.communicate(timeout=20)
-    assert process.returncode == 130, told
-    assert told == "defender-sync: stopped by SIGINT; what was committed stays\n"
+    assert process.returncode == 128 + number, told
+    assert told == f"defender-sync: stopped by {number.name}; what was committed stays\n"
 
 
 def test_a_sync_on_a_terminal_says_nothing_after_its_summary(real, program):
