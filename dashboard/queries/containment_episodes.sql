@@ -4,7 +4,7 @@ select
     machine_id,
     machine_name,
     requested_at,
-    outcome,
+    case when is_in_doubt then 'unknown' else outcome end as outcome,
     seconds_to_contain,
     seconds_contained,
     seconds_to_release,
