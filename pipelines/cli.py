@@ -13,7 +13,7 @@ import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -25,7 +25,7 @@ from pipelines.clock import Clock
 from pipelines.errors import ConfigurationError, DefenderSyncError, ExitCode, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pipelines.erasure import Erasure
     from pipelines.settings import Settings
@@ -38,28 +38,10 @@ Result = TypeVar("Result")
 
 # A run that is asked to stop gets this long to log it; then the program ends.
 STOP_SECONDS = 3.5
-# What DuckDB makes of a signal while it works for the main thread.
-DATABASE_INTERRUPTED = "Query interrupted"
 # Before it, a time on the command line is a slip of the keyboard.
 FIRST_YEAR = 2000
 
-
-class Commands(typer.core.TyperGroup):
-    """The commands; one that Ctrl-C ends before it minds signals itself says so, too."""
-
-    def make_context(self, *args: Any, **extra: Any) -> Any:
-        """The options of every command, read."""
-        with _told_interrupt():
-            return super().make_context(*args, **extra)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        with _told_interrupt():
-            return super().invoke(ctx)
-
-
 app = typer.Typer(
-    cls=Commands,
     name="defender-sync",
     no_args_is_help=True,
     add_completion=False,
@@ -283,7 +265,7 @@ def publish() -> None:
         warehouse.create_views(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
         snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
-        typer.echo(f"published {snapshot}")
+    typer.echo(f"published {snapshot}")
 
 
 @app.command()
@@ -354,18 +336,23 @@ def simulate(
     command = [sys.executable, "-m", "simulator", "--port", str(port), "--exit-with-parent"]
     if rows is not None:
         command += ["--rows", str(rows)]
-    try:
-        # It ends when this process does, however that ends.
-        code = subprocess.call(command, stdin=subprocess.PIPE)  # noqa: S603  our own module, no shell
-    except KeyboardInterrupt:
-        code = 128 + Stopping.signal_number
-    raise typer.Exit(code)
+    # The end of its input ends it, however this process ends.
+    child = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  our own module, no shell
+    stopped: list[int] = []
+
+    def stop(signal_number: int, _frame: Any) -> None:
+        stopped.append(signal_number)
+        if child.stdin is not None:
+            child.stdin.close()
+
+    _mind_signals(stop)
+    code = child.wait()
+    raise typer.Exit(128 + stopped[0] if stopped else code)
 
 
 def main() -> None:
     """The program: every error of ours becomes a line or two on standard error, and its exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    _mind_signals(_end_at_once)
     try:
         # Without its standalone mode, Typer returns the code of an Exit instead of raising it.
         code = app(prog_name=app.info.name, standalone_mode=False) or ExitCode.DONE
@@ -376,8 +363,6 @@ def main() -> None:
         _complain(str(error))
         _show_trace(error)
     except Exception as error:  # noqa: BLE001  the last resort
-        if str(error) == DATABASE_INTERRUPTED:
-            _leave_at_once(StoppedError(Stopping.signal_number))
         code = _usage_error(error)
         if code == ExitCode.UNEXPECTED:
             _complain(f"unexpected {type(error).__name__}: {_first_line(error)}; --debug shows the trace")
@@ -439,7 +424,10 @@ def _erase(
             listed = ", ".join(f"{rows:,} of {table}" for table, rows in counts.items() if rows)
             typer.echo(_plain_lines(f"{name}: {listed or 'nothing'}"))
         rows = sum(sum(counts.values()) for counts in found.values())
-        return yes or typer.confirm(f"{rows:,} rows {what}. Go on?", err=True)
+        is_agreed = yes or typer.confirm(f"{rows:,} rows {what}. Go on?", err=True)
+        if is_agreed:
+            Stopping.unfinished = ", and snapshots may still hold what was erased: run the same command again"
+        return is_agreed
 
     snapshot = erase(settings, Clock(), tenant, look_for, confirm)
     if snapshot is None:
@@ -513,15 +501,15 @@ def _stoppable_clock() -> Clock:
         Stopping.signal_number = signal_number
         clock.stopping.set()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    _mind_signals(stop)
     return clock
 
 
 class Stopping:
-    """Which signal asked the program to stop."""
+    """Which signal asked the program to stop, and what is to be told of what it leaves unfinished."""
 
     signal_number: int = signal.SIGINT
+    unfinished = ""
 
 
 def _open_closed_streams() -> None:
@@ -531,26 +519,28 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  for good
 
 
-@contextmanager
-def _told_interrupt() -> "Iterator[None]":
-    """Typer alone would end in silence."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise StoppedError from None
+def _mind_signals(handler: "Callable[[int, Any], None]") -> None:
+    """Let `handler` take Ctrl-C and SIGTERM, unless whoever started this had them ignored."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
-def _interrupt(signal_number: int, _frame: Any) -> None:
-    """SIGTERM ends a command as Ctrl-C does."""
-    Stopping.signal_number = signal_number
-    raise KeyboardInterrupt
+def _end_at_once(signal_number: int, _frame: Any) -> None:
+    """End a command that need not be asked first. An exception raised here would reach code that expects none;
+    the database is safe at any moment, and the next run tidies up.
+    """
+    with suppress(Exception):
+        _complain(str(StoppedError(signal_number)) + Stopping.unfinished)
+    os._exit(128 + signal_number)
 
 
 def _leave_at_once(error: StoppedError) -> None:
     """End without waiting for threads that wait for an answer; the database is safe at any moment."""
     _complain(str(error))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(error.exit_code)
 
 

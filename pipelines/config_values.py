@@ -83,8 +83,8 @@ def _environment_document() -> dict[str, Any]:
             raise ConfigurationError(f"{ENVIRONMENT}: {variable} must be in capitals: {variable.upper()}")
         section = document.setdefault(head.lower(), {})
         if head.lower() in NAMED_SECTIONS:
-            # No key has two underscores in a row; a tenant's name may end in one.
-            name, _, rest = rest.rpartition("__") if "__" in rest else (rest, "", "")
+            # A tenant's name may end in an underscore, a key begins with none.
+            name, rest = [*re.split(r"__(?!_)", rest, maxsplit=1), ""][:2]
             section = section.setdefault(name.lower(), {})
         section[rest.lower()] = value
     return document

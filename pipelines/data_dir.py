@@ -91,8 +91,8 @@ class DataDir:
     def create(self) -> None:
         """Make the folder. From here on, files that this process makes are their owner's only.
 
-        A folder that is there is opened as far as a wider `published_mode` needs; files that were put back from a
-        backup are closed to others.
+        A folder through which some may pass is opened as far as a wider `published_mode` needs; files that were put
+        back from a backup are closed to others.
         """
         os.umask(0o077)
         # Passing through is what a reader of the snapshots needs here; listing is not.
@@ -108,13 +108,22 @@ class DataDir:
             raise ConfigurationError(
                 f"sync.data_dir: {self.path} cannot be made: {error.strerror}"
             ) from error
-        # Another account's folder or file may be as its owner wants it.
-        with suppress(PermissionError):
-            mode = self.path.stat().st_mode
-            if mode & pass_through != pass_through:
+        # A folder that lets nobody through was closed on purpose; another account's may not be changed.
+        mode = self.path.stat().st_mode
+        if mode & 0o011 and mode & pass_through != pass_through:
+            with suppress(OSError):
                 self.path.chmod(mode & 0o7777 | pass_through)
-            for path in (self.warehouse, self.quota, self.status, self.alerts, *self.upgrade_copies):
-                if path.is_file() and path.stat().st_mode & 0o077:
+        write_ahead_log = self.warehouse.with_name(f"{self.warehouse.name}.wal")
+        for path in (
+            self.warehouse,
+            write_ahead_log,
+            self.quota,
+            self.status,
+            self.alerts,
+            *self.upgrade_copies,
+        ):
+            with suppress(OSError):
+                if path.stat().st_mode & 0o077:
                     path.chmod(path.stat().st_mode & 0o700)
 
     def check_link(self) -> None:

@@ -38,7 +38,8 @@ def as_warehouse_error(error: BaseException, warehouse: Path) -> WarehouseError 
     if any(isinstance(each, DefenderSyncError) for each in causes):
         return None
     told = next((each for each in causes if isinstance(each, duckdb.Error | sqlite3.Error | OSError)), None)
-    if told is None:
+    # Whoever read what was printed has gone: the database has no part in it.
+    if told is None or isinstance(told, BrokenPipeError):
         return None
     text = " ".join(str(told).split())[:300]
     words = " ".join(str(each) for each in causes).lower()

@@ -79,8 +79,8 @@ def _data_dir(data_dir: DataDir) -> Iterator[Finding]:
         return
     try:
         with data_dir.locked(wait_seconds=0):
-            yield Finding("lock", "free")
-            yield _database(data_dir)
+            found = [Finding("lock", "free"), _database(data_dir)]
+        yield from found
     except LockedError:
         yield Finding("lock", "held: a sync is running; the database is not looked at meanwhile")
     except DefenderSyncError as error:

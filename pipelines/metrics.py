@@ -21,7 +21,7 @@ LABELS = ("tenant", "resource")
 # By tenant and resource: the metric's name after `defender_sync_`, the figure, and what it means.
 FIGURES = (
     ("last_success_timestamp_seconds", "last_success_at", "End of the last sync that succeeded in full."),
-    ("failing_since_timestamp_seconds", "failing_since", "Start of the first failed sync since then; else none."),
+    ("failing_since_timestamp_seconds", "failing_since", "Start of the first failed sync since a good one."),
     ("watermark_timestamp_seconds", "watermark", "Everything created before has been read."),
     ("rows", "row_count", "Rows in the warehouse."),
     ("open_rows", "open_count", "Rows that are not finished."),

@@ -395,7 +395,8 @@ def _parts(url: str) -> SplitResult | None:
     except ValueError:
         return None
     is_fit = parts.scheme in ("https", "http") and url.isprintable() and " " not in url
-    return parts if is_fit and all(len(label) <= LONGEST_LABEL for label in host.split(".")) else None
+    labels = host.removesuffix(".").split(".")
+    return parts if is_fit and all(0 < len(label) <= LONGEST_LABEL for label in labels) else None
 
 
 def _check_credentials(tenant: TenantSettings) -> None:

@@ -111,7 +111,8 @@ def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
             if facts["age_seconds"] is None or facts["age_seconds"] > longest.total_seconds():
                 late.append(f"{tenant}.{resource}")
     ages = [facts["age_seconds"] for resources in report["tenants"].values() for facts in resources.values()]
-    if not late and any(age is not None for age in ages):
+    # A first sync at work has rows before it has a snapshot.
+    if not late and report["running"] is None and any(age is not None for age in ages):
         published_at = report["published_at"]
         if published_at is None or _time(report["as_of"]) - _time(published_at) > longest:
             late.append("published")

@@ -33,9 +33,13 @@ with syncs as (
 ),
 
 successes as (
-    select tenant, resource, max(finished_at) as last_success_at
+    select
+        tenant,
+        resource,
+        max(finished_at) filter (where status = 'succeeded') as last_success_at,
+        max(finished_at) as last_well_at
     from syncs
-    where status = 'succeeded'
+    where status in ('succeeded', 'unavailable')
     group by tenant, resource
 )
 
@@ -48,7 +52,7 @@ select
     min(syncs.started_at) filter (
         where
         syncs.status in ('failed', 'partial')
-        and (successes.last_success_at is null or syncs.started_at >= successes.last_success_at)
+        and (successes.last_well_at is null or syncs.started_at >= successes.last_well_at)
     ) as failing_since
 from syncs
 left join successes on syncs.tenant = successes.tenant and syncs.resource = successes.resource

@@ -15,7 +15,6 @@ with failures_and_open as (
         requested_by,
         comment,
         created_at,
-        effective_at,
         coalesce(ended_at, last_updated_at, created_at) as ended_at,
         as_of
     from marts.machine_actions
@@ -34,7 +33,6 @@ candidates as (
         requested_by,
         comment,
         created_at,
-        effective_at,
         ended_at,
         as_of,
         case
@@ -56,6 +54,7 @@ candidate_machines as (
 ),
 
 -- A success of the same type that came after the failure settles it, also one that was asked for earlier.
+-- One that says by now that it failed settles nothing, itself included.
 type_successes as (
     select
         actions.tenant,
@@ -69,7 +68,7 @@ type_successes as (
         on
             actions.tenant = candidate_machines.tenant
             and actions.machine_id = candidate_machines.machine_id
-    where actions.effective_at is not null
+    where actions.effective_at is not null and actions.outcome not in ('failed', 'timed_out')
     group by actions.tenant, actions.machine_id, actions.family, actions.action_type
 ),
 
@@ -123,8 +122,6 @@ unsettled as (
         and not (
             candidates.reason not in ('stuck', 'overdue')
             and coalesce(type_successes.effective_at > candidates.ended_at, false)
-            -- No failure is settled by having been read as a success itself.
-            and type_successes.effective_at is distinct from candidates.effective_at
         )
 ),
 

@@ -63,6 +63,7 @@ effects as (
         and effective_at is not null
 ),
 
+-- By pairs, as the bound is each investigation's own: isolations of one machine are few.
 first_isolations as (
     select
         investigations.tenant,

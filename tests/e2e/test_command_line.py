@@ -253,6 +253,7 @@ BAD = {
     "an address of half a host": (REAL + 'api_url = "https://[::1"\n', SECRET, "tenants.contoso.api_url"),
     "an address with a port that is none": (REAL + 'api_url = "https://x.example:99999"\n', SECRET, "contoso.api_url"),
     "an address with a fragment": (REAL + 'api_url = "https://x.example/#api"\n', SECRET, "tenants.contoso.api_url"),
+    "an address with an empty part": (REAL + 'api_url = "https://a..b"\n', SECRET, "tenants.contoso.api_url"),
     "an address longer than any": (REAL + f'api_url = "https://{"x" * 64}.example"\n', SECRET, "contoso.api_url"),
     "a ca_bundle of nobody": (REAL + 'ca_bundle = "~nobody-here/x"\n', SECRET, "tenants.contoso.ca_bundle"),
     "a ca_bundle that is not there": (REAL + 'ca_bundle = "none.pem"\n', SECRET, "tenants.contoso.ca_bundle"),
@@ -298,7 +299,9 @@ def test_a_folder_without_a_configuration_is_told(program, here):
     assert "no .dlt/config.toml" in done.err
 
 
-@pytest.mark.parametrize("variable", ["SYNC__PAGE_SISE", "TENANTS__DEMO__COLOR", "SYNC__A__B"])
+@pytest.mark.parametrize(
+    "variable", ["SYNC__PAGE_SISE", "TENANTS__DEMO__COLOR", "TENANTS__DEMO__A__B", "SYNC__A__B"]
+)
 def test_an_unknown_key_in_the_environment_exits_2(program, here, variable):
     program.configure(DEMO)
     done = here("sync", **{variable: "1"})

@@ -181,6 +181,14 @@ def test_a_wider_mode_opens_the_folder_that_is_there(open_stage, world):
     assert mode(stage.data_dir) == 0o711
 
 
+def test_a_folder_that_was_closed_on_purpose_stays_so(open_stage, world):
+    stage = open_stage(world, publishes=True)
+    stage.sync().assert_ok()
+    stage.data_dir.chmod(0o700)
+    stage.sync().assert_ok()
+    assert mode(stage.data_dir) == 0o700
+
+
 def test_a_database_put_back_from_a_backup_is_closed_to_others(open_stage, world):
     stage = open_stage(world)
     stage.sync().assert_ok()

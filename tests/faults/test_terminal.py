@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
+from support.records import action, ago
 
-from simulator import Slow
+from simulator import ScriptedWorld, Slow
 
 
 def on_a_terminal(program, fault=None) -> tuple[int, str]:
@@ -31,17 +33,18 @@ def on_a_terminal(program, fault=None) -> tuple[int, str]:
         while not fault.fired and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-    shown = b""
-    while True:
-        try:
-            part = os.read(leader, 65_536)
-        except OSError:
-            break
-        if not part:
-            break
-        shown += part
-    os.close(leader)
+    shown = read_whole(leader)
     return process.wait(timeout=20), shown.decode(errors="replace")
+
+
+def read_whole(leader: int) -> bytes:
+    """All that is shown until the terminal is left."""
+    shown = b""
+    with suppress(OSError):
+        while part := os.read(leader, 65_536):
+            shown += part
+    os.close(leader)
+    return shown
 
 
 @pytest.mark.parametrize("nth", [1, 2])
@@ -52,6 +55,58 @@ def test_ctrl_c_on_a_terminal_ends_with_a_line_and_130(real, program, nth):
     assert code == 130, shown
     assert "stopped by SIGINT; what was committed stays" in shown
     assert "Traceback" not in shown
+
+
+def test_a_signal_that_is_to_be_ignored_is(program):
+    """As for a job that a script started with `&`."""
+    program.configure('[sync]\ntenants = ["demo"]\ndata_dir = "data"\n[tenants.demo]\ncloud = "simulator"\n')
+    (program.folder / "data" / "demo").mkdir(parents=True)
+    pipe = program.folder / "data" / "demo" / "status.json"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        ["sh", "-c", f'trap "" INT; exec "{sys.executable}" -m pipelines status'],
+        cwd=program.folder,
+        env=program.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pipe.open("wb"):
+        process.send_signal(signal.SIGINT)
+    shown, told = process.communicate(timeout=20)
+    assert (process.returncode, told) == (0, "")
+    assert "never" in shown
+
+
+def test_a_signal_at_a_question_is_one(program, open_stage):
+    stage = open_stage(ScriptedWorld([action("old", ago(days=40))]))
+    stage.sync().assert_ok()
+    program.configure(
+        f'[sync]\ntenants = ["contoso"]\ndata_dir = "{stage.data_dir}"\n'
+        '[tenants.contoso]\nauth = "token"\naccess_token = "x"\n'
+    )
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "purge", "--before", "2020-01-01"],
+        cwd=program.folder,
+        env=program.environment(),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    while b"Go on?" not in shown:
+        shown += os.read(leader, 65_536)
+    # One that comes just before the answer is waited for is noticed with the next.
+    end = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < end:
+        process.terminate()
+        time.sleep(0.1)
+    process.kill()
+    shown = read_whole(leader)
+    assert process.wait(timeout=20) == 143
+    assert b"stopped by SIGTERM; what was committed stays" in shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
