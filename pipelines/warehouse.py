@@ -377,8 +377,17 @@ class Warehouse:
     def add_missing_versions(self) -> None:
         """Versions of rows, of any tenant, that a run loaded but did not live to commit."""
         for resource in RESOURCES.values():
-            for (tenant,) in self._rows(f"select distinct tenant from {SCHEMA}.{resource.name}", []):
-                since = self.progress(tenant, resource).updated_at
+            # One pass over all tenants' rows: mostly it finds none, and there may be hundreds of tenants.
+            uncommitted = self._rows(
+                f"""
+                select kept.tenant, max(marks.updated_at) from {SCHEMA}.{resource.name} as kept
+                left join {SCHEMA}.watermarks as marks on marks.tenant = kept.tenant and marks.resource = ?
+                group by kept.tenant
+                having coalesce(max(kept.synced_at) > max(marks.updated_at), true)
+                """,
+                [resource.name],
+            )
+            for tenant, since in uncommitted:
                 with self.transaction() as cursor:
                     condition, values = ("synced_at > ?", [since]) if since else ("true", [])
                     self._add_versions(cursor, tenant, resource, condition, values)
