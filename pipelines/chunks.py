@@ -1,18 +1,24 @@
 """Chunks: what one load stores, and how the readings of one resource become chunks, one at a time.
 
-A chunk is handed to the writer, and reading goes on while it is stored. Its read stamp (`synced_at`) is
-later than that of any row before it.
+A chunk is handed to the writer, and reading goes on while it is stored. Until the writer gets to it, which has many
+tenants' chunks to store, small readings that follow join it: storing one costs as much as thousands of rows. Its read
+stamp (`synced_at`) is later than that of any row before it.
 """
 
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self
 
 import pyarrow as pa
 
 from pipelines.clock import Clock
-from pipelines.errors import PartialError
+from pipelines.errors import PartialError, StoppedError
 from pipelines.pages import Reading
 from pipelines.reader import ListReader
 from pipelines.records import BadRecord, Resource
@@ -20,6 +26,8 @@ from pipelines.warehouse import TICK, Changes, RangeKey, RunRow, Warehouse
 from pipelines.windows import Window
 
 NAMED_WINDOWS = 3
+# Readings are gathered up to so many rows; a larger one waits until those before it are stored.
+GATHERED_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Chunk:
     tenant: str
     resource: Resource
     stamp: datetime
+    # Rows with an older stamp were not read by this run.
+    first_stamp: datetime
     tables: tuple[pa.Table, ...]
     bad_records: tuple[BadRecord, ...] = ()
     gone_ids: tuple[str, ...] = ()
@@ -38,11 +48,49 @@ class Chunk:
     largest_page: int = 0
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a reading covers, as messages name it: `[…, …)`, `scrub […, …)`, `12 open`."""
+
+    kind: str = ""
+    window: Window | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.window or ''}".strip()
+
+    def joined(self, following: "Part") -> "list[Part]":
+        """Both as one, where the other goes on where this ends."""
+        if self.window is None or following.window is None or self.kind != following.kind:
+            return [self, following]
+        if self.window.end != following.window.start:
+            return [self, following]
+        return [Part(self.kind, Window(self.window.start, following.window.end))]
+
+
+@dataclass
+class _Gathered:
+    """Readings that are stored together, and what the database is told once they are in."""
+
+    read_at: datetime
+    tables: list[pa.Table] = field(default_factory=list)
+    bad_records: list[BadRecord] = field(default_factory=list)
+    gone_ids: list[str] = field(default_factory=list)
+    rows: int = 0
+    watermark: datetime | None = None
+    scrubbed_until: datetime | None = None
+    range_reached: tuple[RangeKey, datetime] | None = None
+    parts: list[Part] = field(default_factory=list)
+    outlook: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (", ".join(map(str, self.parts)), self.outlook)))
+
+
 class Writer(Protocol):
     """Stores chunks, one after the other."""
 
-    def submit(self, chunk: Chunk) -> "Future[Changes]":
-        """Store the chunk some time later."""
+    def submit(self, take: Callable[[], Chunk]) -> "Future[Changes]":
+        """Store some time later the chunk that is to be taken then."""
 
 
 class Observer(Protocol):
@@ -72,54 +120,122 @@ class ChunkStore:
         self._warehouse = warehouse
         self._reader, self._run = reader, run
         self._resource = reader.resource
-        self._pending: tuple[Future[Changes], str, int] | None = None
+        self._lock = threading.Lock()
+        # What the writer has not taken yet, and may still be added to.
+        self._gathered: _Gathered | None = None
+        self._handed_over: deque[tuple[Future[Changes], _Gathered]] = deque()
+        self._has_failed = False
         self._unproven: list[Window] = []
-        # Rows with an older stamp were not read by this run.
+        # As a chunk's.
         self.first_stamp = warehouse.read_stamp(run.tenant, self._resource, clock.now())
         self._last_stamp = self.first_stamp - TICK
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Store what was gathered, also where reading failed; a run that is stopped ends at once."""
+        if not isinstance(error, StoppedError):
+            self.wait()
 
     def store(
         self,
         reading: Reading,
-        what: str,
+        part: Part,
         *,
-        gone_ids: tuple[str, ...] = (),
+        outlook: str = "",
+        gone_ids: Sequence[str] = (),
         watermark: datetime | None = None,
         scrubbed_until: datetime | None = None,
         range_reached: tuple[RangeKey, datetime] | None = None,
     ) -> None:
-        """Hand a chunk to the writer once the one before it is stored."""
-        self.wait()
+        """Hand a reading to the writer. `outlook` is told behind what it covers."""
+        now = self._clock.now()
         self._unproven += reading.unproven_windows
-        self._last_stamp = max(self._clock.now(), self._last_stamp + TICK)
-        chunk = Chunk(
+        self._run.rows_quarantined += len({bad.record_hash for bad in reading.bad_records})
+        if not self._has_room_for(reading):
+            self.wait()
+        with self._lock:
+            is_first = self._gathered is None
+            gathered = self._gathered = self._gathered or _Gathered(now)
+            gathered.read_at = now
+            gathered.tables += reading.tables
+            gathered.bad_records += reading.bad_records
+            gathered.gone_ids += gone_ids
+            gathered.rows += reading.rows
+            gathered.watermark = watermark or gathered.watermark
+            gathered.scrubbed_until = scrubbed_until or gathered.scrubbed_until
+            gathered.range_reached = range_reached or gathered.range_reached
+            gathered.parts[-1:] = gathered.parts[-1].joined(part) if gathered.parts else [part]
+            gathered.outlook = outlook
+        if is_first:
+            future = self._writer.submit(partial(self._take, gathered))
+            future.add_done_callback(self._note_failure)
+            self._handed_over.append((future, gathered))
+        while self._handed_over and self._handed_over[0][0].done():
+            self._settle()
+
+    def seal(self) -> None:
+        """Let no reading that follows join those before it."""
+        with self._lock:
+            self._gathered = None
+
+    def wait(self) -> None:
+        """Until all that was read is stored."""
+        while self._handed_over:
+            self._settle()
+
+    def _has_room_for(self, reading: Reading) -> bool:
+        with self._lock:
+            gathered_rows = self._gathered.rows if self._gathered else 0
+        return gathered_rows + reading.rows <= GATHERED_ROWS
+
+    def _take(self, gathered: _Gathered) -> Chunk:
+        """The chunk that the writer is about to store."""
+        if self._has_failed:
+            # The watermark must not pass rows that could not be stored.
+            raise RuntimeError("a chunk before this one could not be stored")
+        with self._lock:
+            if self._gathered is gathered:
+                self._gathered = None
+        # They are not held any longer than it takes to store them.
+        tables, gathered.tables = tuple(gathered.tables), []
+        self._last_stamp = max(gathered.read_at, self._last_stamp + TICK)
+        return Chunk(
             tenant=self._run.tenant,
             resource=self._resource,
             stamp=self._last_stamp,
-            tables=tuple(reading.tables),
-            bad_records=tuple(reading.bad_records),
-            gone_ids=gone_ids,
-            watermark=watermark,
-            scrubbed_until=scrubbed_until,
-            range_reached=range_reached,
+            first_stamp=self.first_stamp,
+            tables=tables,
+            bad_records=tuple(gathered.bad_records),
+            gone_ids=tuple(gathered.gone_ids),
+            watermark=gathered.watermark,
+            scrubbed_until=gathered.scrubbed_until,
+            range_reached=gathered.range_reached,
             largest_page=self._reader.sizes.largest_ever,
         )
-        self._run.rows_quarantined += len({bad.record_hash for bad in reading.bad_records})
-        self._pending = (self._writer.submit(chunk), what, reading.rows)
 
-    def wait(self) -> None:
-        """Until the chunk under way is stored."""
-        if self._pending is None:
-            return
-        future, what, rows = self._pending
-        self._pending = None
-        changes = future.result()
+    def _note_failure(self, future: "Future[Changes]") -> None:
+        # In the writer's thread, before it takes the next chunk.
+        self._has_failed = self._has_failed or future.cancelled() or future.exception() is not None
+
+    def _settle(self) -> None:
+        """Wait for the chunk that was handed over first, and note what came of it."""
+        future, gathered = self._handed_over.popleft()
+        try:
+            changes = future.result()
+        except BaseException:
+            # Those behind it are not stored, which needs no telling.
+            self._handed_over.clear()
+            raise
         self._run.rows_new += changes.rows_new
         self._run.rows_changed += changes.rows_changed
         # A run that is killed leaves in the log what it came to.
         self._run.rows_read = self._reader.rows
         self._warehouse.save_run(self._run)
-        self._observer.stored(self._run, what, rows, changes)
+        self._observer.stored(self._run, str(gathered), gathered.rows, changes)
 
     def raise_if_unproven(self) -> None:
         """PartialError where a window could not be proven whole."""

@@ -5,7 +5,7 @@ Neither moves the watermark. A range that was cut short goes on where it was.
 
 from datetime import datetime, timedelta
 
-from pipelines.chunks import ChunkStore, Observer, Writer
+from pipelines.chunks import ChunkStore, Observer, Part, Writer
 from pipelines.clock import Clock
 from pipelines.pages import Reading
 from pipelines.reader import ListReader
@@ -54,17 +54,17 @@ class RangeSync:
         def begins(window: Window) -> None:
             self._observer.reading(self._run, f"{window} {self._outlook(key, plan)}", self._reader)
 
-        with self._reader.opened():
+        with self._reader.opened(), self._store:
             walk = WindowWalk(self._reader, plan, self._horizon)
             for window, reading in walk.readings(begins):
                 self._store.store(
                     reading,
-                    f"{window} {self._outlook(key, plan)}",
+                    Part(window=window),
+                    outlook=self._outlook(key, plan),
                     gone_ids=self._missing_from(reading, window),
                     range_reached=(key, window.end),
                 )
                 self._run.window_end = window.end
-            self._store.wait()
         self._warehouse.finish_range(self._run.tenant, self._resource, key.command)
         self._store.raise_if_unproven()
 

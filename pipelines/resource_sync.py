@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from pipelines.chunks import ChunkStore, Observer, Writer
+from pipelines.chunks import ChunkStore, Observer, Part, Writer
 from pipelines.clock import Clock
 from pipelines.errors import RejectedError
 from pipelines.odata import null_filter
@@ -56,13 +56,12 @@ class ResourceSync:
 
     def run(self) -> None:
         """Read all that is due. Raises PartialError where a window could not be proven whole."""
-        with self.reader.opened():
+        with self.reader.opened(), self._store:
             caught_up_from = self._catch_up()
             self._read_timeless()
             self._store.wait()
             self._refresh()
             self._scrub(caught_up_from)
-            self._store.wait()
         self._store.raise_if_unproven()
 
     # --- new rows ---
@@ -90,7 +89,7 @@ class ResourceSync:
             contiguous = contiguous and reading.proven
             reached = min(window.end, reading.server_time or window.end)
             moves = contiguous and (kept is None or reached > kept or kept > self._horizon.run_start)
-            self._store.store(reading, str(window), watermark=reached if moves else None)
+            self._store.store(reading, Part(window=window), watermark=reached if moves else None)
             self.run_row.window_end = window.end
         return start
 
@@ -125,7 +124,8 @@ class ResourceSync:
         """The rows that no window holds, as they have no time yet."""
         if self._resource.cursor_required:
             return
-        self._observer.reading(self.run_row, "without a start", self.reader)
+        part = Part("without a start")
+        self._observer.reading(self.run_row, str(part), self.reader)
         try:
             known_rows = self._warehouse.count_timeless(self.run_row.tenant, self._resource)
             reading = self.reader.read_list(null_filter(self._resource.cursor_field), known_rows)
@@ -133,7 +133,7 @@ class ResourceSync:
             logger.info("%s", error)
             return
         if reading.rows:
-            self._store.store(reading, "without a start")
+            self._store.store(reading, part)
 
     # --- rows that may have changed ---
 
@@ -143,8 +143,8 @@ class ResourceSync:
         if not rows:
             return
         plan = plan_refresh(rows, self.reader.sizes.asked)
-        what = f"{len(rows)} open"
-        self._observer.reading(self.run_row, what, self.reader)
+        part = Part(f"{len(rows)} open")
+        self._observer.reading(self.run_row, str(part), self.reader)
         whole, gone = self._read_batches(plan)
         if plan.window is not None:
             reading = self.reader.read_in_parts(plan.window, self._horizon, plan.window_rows)
@@ -153,7 +153,9 @@ class ResourceSync:
                 missing = [each for each in plan.window_ids if each not in reading.identities]
                 for start in range(0, len(missing), IDS_PER_CALL):
                     gone += self._read_until_gone(missing[start : start + IDS_PER_CALL], whole)
-        self._store.store(whole, what, gone_ids=tuple(gone))
+        self._store.store(whole, part, gone_ids=gone)
+        # Not with what the scrub reads of the same rows: each reading may be a version.
+        self._store.seal()
 
     def _read_batches(self, plan: RefreshPlan) -> tuple[Reading, list[str]]:
         """The rows asked for by id, and the ids that are no longer there."""
@@ -213,11 +215,11 @@ class ResourceSync:
             window, known_rows = self._warehouse.scrub_window(
                 self.run_row.tenant, self._resource, start, end, round(self.reader.sizes.asked * SCRUB_FILL)
             )
-            what = f"scrub {window}"
-            self._observer.reading(self.run_row, what, self.reader)
+            part = Part("scrub", window)
+            self._observer.reading(self.run_row, str(part), self.reader)
             reading = self.reader.read_in_parts(window, self._horizon, known_rows, known_rows)
             start = window.end
             done = start >= settled.end
-            self._store.store(reading, what, scrubbed_until=settled.start if done else start)
+            self._store.store(reading, part, scrubbed_until=settled.start if done else start)
             if done and begin > settled.start:
                 start, end = settled.start, begin

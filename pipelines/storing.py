@@ -4,9 +4,11 @@ One thread does it all in turn, for all tenants: their pipelines share one stagi
 one, in which dlt would act on signals, and which must stay free to stop the run.
 """
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +16,8 @@ import pyarrow.compute as pc
 from pipelines.chunks import Chunk
 from pipelines.defender import Loader
 from pipelines.warehouse import Changes, Warehouse
+
+T = TypeVar("T")
 
 
 class ChunkWriter:
@@ -23,21 +27,27 @@ class ChunkWriter:
         self._warehouse = warehouse
         self._loader = loader
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._last: Future[Any] | None = None
+        self._lock = threading.Lock()
+        self._handed_over: list[Future[Any]] = []
 
     @property
     def is_busy(self) -> bool:
         """Whether something is being stored."""
-        return self._last is not None and not self._last.done()
+        with self._lock:
+            return any(not future.done() for future in self._handed_over)
 
     def prepare(self, tenant: str) -> "Future[None]":
         """Make sure that all state tables exist."""
-        self._last = future = self._thread.submit(self._loader.create_state_tables, tenant)
-        return future
+        return self._hand_over(lambda: self._loader.create_state_tables(tenant))
 
-    def submit(self, chunk: Chunk) -> "Future[Changes]":
-        """Store the chunk after those submitted before."""
-        self._last = future = self._thread.submit(self._store, chunk)
+    def submit(self, take: Callable[[], Chunk]) -> "Future[Changes]":
+        """Store the chunk, to be taken once those submitted before are stored."""
+        return self._hand_over(lambda: self._store(take()))
+
+    def _hand_over(self, job: Callable[[], T]) -> "Future[T]":
+        with self._lock:
+            future = self._thread.submit(job)
+            self._handed_over = [each for each in self._handed_over if not each.done()] + [future]
         return future
 
     def close(self, *, wait: bool) -> None:
@@ -59,6 +69,7 @@ class ChunkWriter:
             chunk.tenant,
             chunk.resource,
             stamp=chunk.stamp,
+            first_stamp=chunk.first_stamp,
             has_changes=changes.table.num_rows > 0,
             known_ids=changes.known_ids,
             bad_records=tombstones.kept_records(chunk.resource, chunk.bad_records),

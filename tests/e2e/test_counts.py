@@ -84,7 +84,8 @@ def test_a_quiet_tenants_long_history_costs_few_calls(open_stage):
     assert len(done.calls("machine_actions")) <= 5
 
 
-def test_the_watermark_of_a_busy_tenant_moves_chunk_by_chunk(open_stage):
+def test_the_watermark_of_a_busy_tenant_moves_chunk_by_chunk(open_stage, monkeypatch):
+    monkeypatch.setattr("pipelines.chunks.GATHERED_ROWS", 100)
     world = ScriptedWorld(action(f"a{n}", ago(days=n / 4, hours=1)) for n in range(700))
     stage = open_stage(world, scrub_calls=0)
     done = stage.sync().assert_ok()

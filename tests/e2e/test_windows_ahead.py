@@ -25,6 +25,7 @@ def small_chunks(monkeypatch):
     """Windows of about ten pages, so that a list has many of them."""
     monkeypatch.setattr("pipelines.windows.CHUNK_ROWS", CHUNK)
     monkeypatch.setattr("pipelines.pages.TOO_MANY_ROWS", 2 * CHUNK)
+    monkeypatch.setattr("pipelines.chunks.GATHERED_ROWS", 0)
 
 
 def evenly(rows: int, oldest_days: float = 174, newest_days: float = 1) -> list[dict[str, object]]:
