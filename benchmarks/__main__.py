@@ -17,6 +17,7 @@ from benchmarks.scenarios import (
 )
 
 SMALL, MIDDLE, LARGE = 100_000, 1_000_000, 5_000_000
+MANY_TENANTS = 400_000
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     options = _options()
     started = time.monotonic()
     bench = Bench(options.work, resume=options.resume, most_runs=options.runs)
-    parts = options.parts or ["small", "marts", "middle", *(["large"] if options.full else [])]
+    parts = options.parts or ["small", "marts", "middle", *(["tenants", "large"] if options.full else [])]
     bench.imports(7)
     if "small" in parts:
         bench.first_load(
@@ -48,6 +49,8 @@ def main() -> None:
         bench.changed(MIDDLE, 3)
         bench.reread(MIDDLE, 3)
         bench.latency(MIDDLE, 3 if options.full else 1)
+    if "tenants" in parts:
+        bench.many_tenants(MANY_TENANTS, 2)
     if "large" in parts:
         bench.first_load(LARGE, {OURS: 2, HANDWRITTEN: 2, DOWNLOAD: 1})
         bench.steps(LARGE)
@@ -59,14 +62,16 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="also 5 million actions, and more runs")
+    parser.add_argument(
+        "--full", action="store_true", help="also many tenants, 5 million actions, and more runs"
+    )
     parser.add_argument(
         "--work", type=Path, default=ROOT / "data" / "bench", help="where rows and databases lie"
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run measured")
     parser.add_argument("--runs", type=int, default=99, help="no more than so many runs of each")
     parser.add_argument(
-        "--parts", nargs="*", choices=("small", "marts", "middle", "large"), help="only these"
+        "--parts", nargs="*", choices=("small", "marts", "middle", "tenants", "large"), help="only these"
     )
     return parser.parse_args()
 

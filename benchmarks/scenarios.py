@@ -42,6 +42,9 @@ TRUTH_NAMES = {
     STOCK_PARQUET: "stock",
     INSERT: "insert",
 }
+# All of them are shown the same rows.
+TENANTS = tuple(f"tenant_{number}" for number in range(1, 21))
+ONE_TENANT = ("bench",)
 OUR_COMMAND = (PYTHON, "-m", "pipelines")
 LATENCY_SECONDS = 0.3
 # Rows reach back nearly as far as the API keeps any; half a day later the oldest are beyond what a sync asks for.
@@ -167,6 +170,21 @@ class Bench:
             measured.disk = disk_mb(folder / "data")
             self._keep(measured)
 
+    def many_tenants(self, size: int, runs: int) -> None:
+        """A first load and a sync with nothing new, where tenants have so many actions between them."""
+        with self._serving(size // len(TENANTS)) as served:
+            first, again = (
+                Measured(f"{scenario}, {len(TENANTS)} tenants", size, OURS)
+                for scenario in (FIRST_LOAD, NOTHING_NEW)
+            )
+            for _ in range(min(runs, self.most_runs)):
+                folder = self._fresh("load")
+                for measured in (first, again):
+                    self._run(served, OURS, folder, measured, tenants=TENANTS)
+                    measured.disk = disk_mb(folder / "data")
+            self._keep(first)
+            self._keep(again)
+
     def changed(self, size: int, runs: int) -> None:
         """A sync when 1,000 open actions have ended."""
         with self._serving(size) as served:
@@ -213,6 +231,7 @@ class Bench:
         options: Sequence[str] = (),
         latency: float = 0.0,
         changed: bool = False,
+        tenants: Sequence[str] = ONE_TENANT,
     ) -> None:
         served.control(latency=latency, changed=changed)
         data = folder / "data"
@@ -227,7 +246,7 @@ class Bench:
             DOWNLOAD: [PYTHON, "-m", "benchmarks.contestants.floors", "download", url],
             INSERT: [PYTHON, "-m", "benchmarks.contestants.floors", "insert", url, str(data)],
         }
-        env = self._env(served, data)
+        env = self._env(served, data, tenants)
         if name == ONE_AT_A_TIME:
             env["SYNC__MAX_CONCURRENT_REQUESTS"] = "1"
         cost, _ = measure(commands[name], folder, env)
@@ -256,7 +275,9 @@ class Bench:
         measured.chunks = told.pop("chunks")
         measured.steps = told
 
-    def _env(self, served: Served | None = None, data: Path | None = None) -> dict[str, str]:
+    def _env(
+        self, served: Served | None = None, data: Path | None = None, tenants: Sequence[str] = ONE_TENANT
+    ) -> dict[str, str]:
         env = {
             name: value for name, value in os.environ.items() if not name.startswith(("SYNC__", "TENANTS__"))
         }
@@ -266,16 +287,23 @@ class Bench:
                 "REQUESTS_CA_BUNDLE": served.ca_bundle,
                 "NO_PROXY": "127.0.0.1",
                 "SYNC__DATA_DIR": str(data),
-                "SYNC__TENANTS": '["bench"]',
+                "SYNC__TENANTS": json.dumps(tenants),
                 # Without limits: the benchmark is about the program.
                 "SYNC__REQUESTS_PER_MINUTE": "100000",
                 "SYNC__REQUESTS_PER_HOUR": "6000000",
-                "TENANTS__BENCH__TENANT_ID": "bench",
-                "TENANTS__BENCH__CLIENT_ID": "bench",
-                "TENANTS__BENCH__CLIENT_SECRET": "bench",
-                "TENANTS__BENCH__API_URL": served.url,
-                "TENANTS__BENCH__LOGIN_URL": served.url,
-                "TENANTS__BENCH__CA_BUNDLE": served.ca_bundle,
+            }
+            access = {
+                "TENANT_ID": "bench",
+                "CLIENT_ID": "bench",
+                "CLIENT_SECRET": "bench",
+                "API_URL": served.url,
+                "LOGIN_URL": served.url,
+                "CA_BUNDLE": served.ca_bundle,
+            }
+            env |= {
+                f"TENANTS__{tenant.upper()}__{name}": value
+                for tenant in tenants
+                for name, value in access.items()
             }
         return env
 
