@@ -26,7 +26,7 @@ from pipelines.warehouse import TICK, Changes, RangeKey, RunRow, Warehouse
 from pipelines.windows import Window
 
 NAMED_WINDOWS = 3
-# Readings are gathered up to so many rows; a larger one waits until those before it are stored.
+# Readings are gathered up to so many rows; one that would make more waits until those before it are stored.
 GATHERED_ROWS = 10_000
 
 
@@ -37,8 +37,6 @@ class Chunk:
     tenant: str
     resource: Resource
     stamp: datetime
-    # Rows with an older stamp were not read by this run.
-    first_stamp: datetime
     tables: tuple[pa.Table, ...]
     bad_records: tuple[BadRecord, ...] = ()
     gone_ids: tuple[str, ...] = ()
@@ -60,11 +58,14 @@ class Part:
 
     def joined(self, following: "Part") -> "list[Part]":
         """Both as one, where the other goes on where this ends."""
-        if self.window is None or following.window is None or self.kind != following.kind:
-            return [self, following]
-        if self.window.end != following.window.start:
-            return [self, following]
-        return [Part(self.kind, Window(self.window.start, following.window.end))]
+        if (
+            self.kind == following.kind
+            and self.window is not None
+            and following.window is not None
+            and self.window.end == following.window.start
+        ):
+            return [Part(self.kind, Window(self.window.start, following.window.end))]
+        return [self, following]
 
 
 @dataclass
@@ -79,6 +80,7 @@ class _Gathered:
     watermark: datetime | None = None
     scrubbed_until: datetime | None = None
     range_reached: tuple[RangeKey, datetime] | None = None
+    window_end: datetime | None = None
     parts: list[Part] = field(default_factory=list)
     outlook: str = ""
 
@@ -126,7 +128,7 @@ class ChunkStore:
         self._handed_over: deque[tuple[Future[Changes], _Gathered]] = deque()
         self._has_failed = False
         self._unproven: list[Window] = []
-        # As a chunk's.
+        # Rows with an older stamp were not read by this run.
         self.first_stamp = warehouse.read_stamp(run.tenant, self._resource, clock.now())
         self._last_stamp = self.first_stamp - TICK
 
@@ -136,7 +138,9 @@ class ChunkStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Store what was gathered, also where reading failed; a run that is stopped ends at once."""
+        """Wait until all is stored, also where reading failed, unless the run is stopped. That something cannot be
+        stored is raised rather than why reading failed.
+        """
         if not isinstance(error, StoppedError):
             self.wait()
 
@@ -150,8 +154,11 @@ class ChunkStore:
         watermark: datetime | None = None,
         scrubbed_until: datetime | None = None,
         range_reached: tuple[RangeKey, datetime] | None = None,
+        window_end: datetime | None = None,
     ) -> None:
-        """Hand a reading to the writer. `outlook` is told behind what it covers."""
+        """Hand a reading to the writer. `outlook` is told behind what it covers; `window_end` is where the run log
+        is to say that the run has come to, once it is stored.
+        """
         now = self._clock.now()
         self._unproven += reading.unproven_windows
         self._run.rows_quarantined += len({bad.record_hash for bad in reading.bad_records})
@@ -168,8 +175,12 @@ class ChunkStore:
             gathered.watermark = watermark or gathered.watermark
             gathered.scrubbed_until = scrubbed_until or gathered.scrubbed_until
             gathered.range_reached = range_reached or gathered.range_reached
+            gathered.window_end = window_end or gathered.window_end
             gathered.parts[-1:] = gathered.parts[-1].joined(part) if gathered.parts else [part]
             gathered.outlook = outlook
+            if gone_ids:
+                # A later reading may show them again.
+                self._gathered = None
         if is_first:
             future = self._writer.submit(partial(self._take, gathered))
             future.add_done_callback(self._note_failure)
@@ -207,7 +218,6 @@ class ChunkStore:
             tenant=self._run.tenant,
             resource=self._resource,
             stamp=self._last_stamp,
-            first_stamp=self.first_stamp,
             tables=tables,
             bad_records=tuple(gathered.bad_records),
             gone_ids=tuple(gathered.gone_ids),
@@ -218,7 +228,7 @@ class ChunkStore:
         )
 
     def _note_failure(self, future: "Future[Changes]") -> None:
-        # In the writer's thread, before it takes the next chunk.
+        # Before the writer takes the next chunk.
         self._has_failed = self._has_failed or future.cancelled() or future.exception() is not None
 
     def _settle(self) -> None:
@@ -232,6 +242,7 @@ class ChunkStore:
             raise
         self._run.rows_new += changes.rows_new
         self._run.rows_changed += changes.rows_changed
+        self._run.window_end = gathered.window_end or self._run.window_end
         # A run that is killed leaves in the log what it came to.
         self._run.rows_read = self._reader.rows
         self._warehouse.save_run(self._run)

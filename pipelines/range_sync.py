@@ -54,7 +54,7 @@ class RangeSync:
         def begins(window: Window) -> None:
             self._observer.reading(self._run, f"{window} {self._outlook(key, plan)}", self._reader)
 
-        with self._reader.opened(), self._store:
+        with self._store, self._reader.opened():
             walk = WindowWalk(self._reader, plan, self._horizon)
             for window, reading in walk.readings(begins):
                 self._store.store(
@@ -63,8 +63,8 @@ class RangeSync:
                     outlook=self._outlook(key, plan),
                     gone_ids=self._missing_from(reading, window),
                     range_reached=(key, window.end),
+                    window_end=window.end,
                 )
-                self._run.window_end = window.end
         self._warehouse.finish_range(self._run.tenant, self._resource, key.command)
         self._store.raise_if_unproven()
 

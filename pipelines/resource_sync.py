@@ -56,7 +56,7 @@ class ResourceSync:
 
     def run(self) -> None:
         """Read all that is due. Raises PartialError where a window could not be proven whole."""
-        with self.reader.opened(), self._store:
+        with self._store, self.reader.opened():
             caught_up_from = self._catch_up()
             self._read_timeless()
             self._store.wait()
@@ -89,8 +89,12 @@ class ResourceSync:
             contiguous = contiguous and reading.proven
             reached = min(window.end, reading.server_time or window.end)
             moves = contiguous and (kept is None or reached > kept or kept > self._horizon.run_start)
-            self._store.store(reading, Part(window=window), watermark=reached if moves else None)
-            self.run_row.window_end = window.end
+            self._store.store(
+                reading,
+                Part(window=window),
+                watermark=reached if moves else None,
+                window_end=window.end,
+            )
         return start
 
     def _begins(self, window: Window) -> None:

@@ -4,7 +4,6 @@ One thread does it all in turn, for all tenants: their pipelines share one stagi
 one, in which dlt would act on signals, and which must stay free to stop the run.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -27,14 +26,12 @@ class ChunkWriter:
         self._warehouse = warehouse
         self._loader = loader
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._lock = threading.Lock()
-        self._handed_over: list[Future[Any]] = []
+        self._unfinished: set[Future[Any]] = set()
 
     @property
     def is_busy(self) -> bool:
         """Whether something is being stored."""
-        with self._lock:
-            return any(not future.done() for future in self._handed_over)
+        return bool(self._unfinished)
 
     def prepare(self, tenant: str) -> "Future[None]":
         """Make sure that all state tables exist."""
@@ -45,9 +42,9 @@ class ChunkWriter:
         return self._hand_over(lambda: self._store(take()))
 
     def _hand_over(self, job: Callable[[], T]) -> "Future[T]":
-        with self._lock:
-            future = self._thread.submit(job)
-            self._handed_over = [each for each in self._handed_over if not each.done()] + [future]
+        future = self._thread.submit(job)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
         return future
 
     def close(self, *, wait: bool) -> None:
@@ -69,7 +66,6 @@ class ChunkWriter:
             chunk.tenant,
             chunk.resource,
             stamp=chunk.stamp,
-            first_stamp=chunk.first_stamp,
             has_changes=changes.table.num_rows > 0,
             known_ids=changes.known_ids,
             bad_records=tombstones.kept_records(chunk.resource, chunk.bad_records),

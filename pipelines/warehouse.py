@@ -322,7 +322,6 @@ class Warehouse:
         resource: Resource,
         *,
         stamp: datetime,
-        first_stamp: datetime,
         has_changes: bool = False,
         known_ids: pa.Table = NO_IDS,
         bad_records: Iterable[BadRecord] = (),
@@ -334,8 +333,8 @@ class Warehouse:
     ) -> None:
         """Finish a chunk whose changed rows are loaded: versions, read stamps, quarantine, and how far.
 
-        `stamp` is the `synced_at` of the rows loaded, and of no other yet; rows read by this run have `first_stamp` or
-        a later one; `known_ids` are the rows that were there before.
+        `stamp` is the `synced_at` of the rows loaded, and of no other yet; `known_ids` are the rows that were
+        there before.
         """
         with self.transaction() as cursor:
             if has_changes:
@@ -350,11 +349,10 @@ class Warehouse:
                 cursor.unregister("read_ids")
             self._quarantine(cursor, tenant, resource, bad_records, stamp)
             if gone_ids:
-                # What this run has read elsewhere is not gone.
                 cursor.execute(
                     f"update {SCHEMA}.{resource.name} set gone_at = ? "
-                    "where tenant = ? and gone_at is null and synced_at < ? and list_contains(?, id)",
-                    [stamp, tenant, first_stamp, list(gone_ids)],
+                    "where tenant = ? and gone_at is null and list_contains(?, id)",
+                    [stamp, tenant, list(gone_ids)],
                 )
             if range_reached is not None:
                 key, reached = range_reached

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -214,20 +216,49 @@ def test_a_run_that_is_stopped_waits_for_no_chunk(desk):
     assert desk.stored() == []
 
 
-@pytest.mark.parametrize("is_one_chunk", [True, False])
-def test_a_row_that_was_read_elsewhere_in_the_same_run_is_not_gone(desk, is_one_chunk):
+@pytest.mark.parametrize("is_seen_first", [True, False])
+def test_of_two_readings_the_later_one_tells_whether_a_row_is_gone(desk, is_seen_first):
     desk.store.store(reading_of(action("a", ago(days=5)), action("b", ago(days=5))), Part("first"))
     desk.store.wait()
     desk.now += timedelta(hours=1)
-    moved = action("a", ago(days=4))
+    shown = (reading_of(action("a", ago(days=5))), Part("shown"), ())
+    gone = (reading_of(), Part("gone"), ("a", "b"))
+    go_on = desk.keep_writer_busy()
     with desk.new_store() as store:
-        go_on = desk.keep_writer_busy()
-        store.store(reading_of(moved), Part(window=window(4)))
-        if not is_one_chunk:
-            store.seal()
-        store.store(reading_of(), Part(window=window(5)), gone_ids=["a", "b"])
+        for reading, part, gone_ids in (shown, gone) if is_seen_first else (gone, shown):
+            store.store(reading, part, gone_ids=gone_ids)
         go_on()
-    assert desk.rows(STATE) == [("a", "Succeeded", False), ("b", "Succeeded", True)]
+    assert desk.rows(STATE) == [("a", "Succeeded", is_seen_first), ("b", "Succeeded", True)]
+
+
+def test_a_row_that_vanishes_while_a_window_is_read_again_is_gone(desk):
+    """The reading has it from the first attempt, and the last one does not."""
+    desk.store.store(reading_of(action("a", ago(days=5))), Part("1 open"), gone_ids=["a"])
+    desk.store.wait()
+    assert desk.rows(STATE) == [("a", "Succeeded", True)]
+
+
+def test_the_run_log_tells_how_far_rows_are_stored_not_how_far_they_are_read(desk):
+    go_on = desk.keep_writer_busy()
+    for days in (5, 4):
+        made = action(f"a{days}", ago(days=days))
+        desk.store.store(reading_of(made), Part(window=window(days)), window_end=window(days).end)
+        desk.store.seal()
+    assert desk.run.window_end is None
+    go_on()
+    desk.store.wait()
+    assert desk.rows("select window_end, rows_new from defender.sync_runs") == [(ago(days=3), 2)]
+    ends = [event[2] for event in desk.events.of("stored")]
+    assert ends == [str(window(5)), str(window(4))]
+
+
+def test_the_writer_holds_nothing_of_what_it_has_stored(desk):
+    desk.store.store(reading_of(action("a", NOW)), Part("first"))
+    held = weakref.ref(desk.store._handed_over[0][0])
+    desk.store.wait()
+    gc.collect()
+    assert held() is None
+    assert not desk.writer.is_busy
 
 
 def test_a_chunk_is_stamped_with_the_time_of_its_last_reading(desk):
