@@ -12,6 +12,9 @@ select
         as succeeded_share,
     (sum(automation_count) + sum(application_count)) / sum(action_count) as automated_share
 from marts.response_activity
-where hour_utc >= $since and hour_utc < $until and list_contains($tenants, tenant)
+where
+    hour_utc >= $since at time zone 'UTC'
+    and hour_utc < $until at time zone 'UTC'
+    and list_contains($tenants, tenant)
 group by action_type
 order by actions desc, action_type

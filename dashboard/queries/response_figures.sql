@@ -19,7 +19,10 @@ activity as (
         coalesce(sum(application_count), 0)::bigint as by_applications,
         coalesce(sum(person_count), 0)::bigint as by_people
     from marts.response_activity
-    where hour_utc >= $since and hour_utc < $until and list_contains($tenants, tenant)
+    where
+        hour_utc >= $since at time zone 'UTC'
+        and hour_utc < $until at time zone 'UTC'
+        and list_contains($tenants, tenant)
 )
 
 select
