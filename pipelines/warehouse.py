@@ -553,14 +553,25 @@ class Warehouse:
         cursor.close()
 
     def forget_runs(self, before: datetime) -> None:
-        """Drop old rows of the run log, but for each tenant's first: it tells since when we see."""
+        """Drop old rows of the run log, but for those that tell since when we see (`staging.coverage`): of each
+        tenant and resource the first sync that read anything, and the last that may have a gap before it.
+        """
         self.connection.execute(
             f"""
             delete from {SCHEMA}.sync_runs as old
-            where started_at < ? and exists (
-                from {SCHEMA}.sync_runs as first
-                where first.tenant = old.tenant and first.resource = old.resource and first.command = 'sync'
-                and first.window_start is not null and first.started_at < old.started_at
+            where started_at < ? and not exists (
+                from (
+                    select tenant, resource, arg_min(run_id, window_start) as first_id,
+                        arg_max(run_id, window_start) filter (
+                            window_start <= started_at - interval '4320 hours'
+                        ) as oldest_kept_id
+                    from {SCHEMA}.sync_runs
+                    where command = 'sync' and window_start is not null
+                        and (status in ('succeeded', 'partial') or rows_read > 0)
+                    group by tenant, resource
+                ) as telling
+                where telling.tenant = old.tenant and telling.resource = old.resource
+                    and old.run_id in (first_id, oldest_kept_id)
             )
             """,
             [before],

@@ -1,17 +1,26 @@
 -- One row per tenant: since when its machine actions are covered.
 -- A sync reads forward without gaps from where its first window began; a backfill of an older range may leave
 -- a gap behind it, so it does not count. A run that read nothing proves nothing. Nor does what was purged.
+-- A sync that had to begin at the oldest rows that the API keeps, 180 days back, may have a gap before it.
 create or replace view staging.coverage as
-with windows as (
+with starts as (
     select
         tenant,
-        min(window_start) as window_start
+        min(window_start) as first_start,
+        max(case when window_start <= started_at - interval '4320 hours' then window_start end) as oldest_kept
     from defender.sync_runs
     where
         resource = 'machine_actions'
         and command = 'sync'
         and (status in ('succeeded', 'partial') or rows_read > 0)
     group by tenant
+),
+
+windows as (
+    select
+        tenant,
+        case when oldest_kept > first_start then oldest_kept else first_start end as window_start
+    from starts
 ),
 
 oldest as (

@@ -11,7 +11,7 @@ from support.records import NOW, action, ago, investigation, iso
 from support.truth import COLUMNS
 
 from pipelines.errors import PartialError
-from simulator import IgnoreSkip, PageCap, ScriptedWorld, World
+from simulator import IgnoreSkip, PageCap, ScriptedWorld, Status, World
 
 SAMPLES = Path(__file__).parents[1] / "contract" / "samples"
 
@@ -505,3 +505,38 @@ def test_rows_of_the_run_log_older_than_its_days_are_dropped_but_for_the_first(o
         stage.clock.advance(days=6)
     kept = stage.warehouse().rows("select distinct started_at from defender.sync_runs order by all")
     assert [row["started_at"] for row in kept] == [NOW, NOW + timedelta(days=12), NOW + timedelta(days=18)]
+
+
+def test_a_trimmed_run_log_tells_since_when_we_see_as_before(open_stage):
+    stage = open_stage(run_log_days=10, publishes=True)
+    stage.sim.faults.add(Status(401), on="token", times=None)
+    stage.sync()
+    stage.sim.faults.clear()
+    stage.clock.advance(hours=1)
+    begun = stage.clock()
+    for _ in range(3):
+        stage.sync().assert_ok()
+        stage.clock.advance(days=11)
+        known = stage.published().one("select max(known_since) from marts.sync_freshness")
+        assert known == begun - timedelta(days=180)
+
+
+def test_after_a_pause_longer_than_the_api_keeps_rows_we_see_since_its_oldest(open_stage):
+    stage = open_stage(run_log_days=10, publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(days=180, minutes=61)
+    resumed = stage.clock()
+    for _ in range(3):
+        stage.sync().assert_ok()
+        stage.clock.advance(days=11)
+        known = stage.published().one("select max(known_since) from marts.sync_freshness")
+        assert known == resumed - timedelta(days=180)
+
+
+def test_after_a_pause_no_longer_than_the_lookback_allows_we_see_as_far_back_as_before(open_stage):
+    stage = open_stage(publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(days=180, minutes=-61)
+    stage.sync().assert_ok()
+    known = stage.published().one("select max(known_since) from marts.sync_freshness")
+    assert known == NOW - timedelta(days=180)
