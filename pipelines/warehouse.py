@@ -6,6 +6,7 @@ transaction after its rows.
 """
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -645,6 +646,9 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(path), read_only=read_only)
     except (duckdb.Error, OSError) as error:
         raise _open_error(path, error) from error
+    if not read_only:
+        # What a killed run wrote aside: rows, which may have been erased since.
+        shutil.rmtree(f"{path}.tmp", ignore_errors=True)
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
     connection.execute(LEAVE_ROW_GROUPS)
