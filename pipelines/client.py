@@ -135,6 +135,7 @@ class DefenderClient:
         self._clock = clock
         self._patience = patience
         self._paused_until: datetime | None = None
+        self._has_answered = False
         self._lock = threading.Lock()
         self._session = self._new_session()
 
@@ -144,7 +145,7 @@ class DefenderClient:
         """GET `{api_url}/api/{path}`, retried within bounds.
 
         `decode` turns the body into its content; where it raises ValueError the body is taken as cut off and
-        asked for again. Raises NotOfferedError (404, 410), RejectedError (400), AuthenticationError (401 twice, 403),
+        asked for again. Raises NotOfferedError (404, 410 to the first call), RejectedError (400), AuthenticationError (401 twice, 403),
         ThrottledError, UnavailableError, StoppedError.
         """
         tries = throttled = 0
@@ -154,6 +155,7 @@ class DefenderClient:
             token = self._tokens.token()
             answer = self._try_once(path, params, decode, token)
             if isinstance(answer, Answer):
+                self._has_answered = True
                 return answer
             if answer.status == 429:
                 throttled += 1
@@ -300,7 +302,8 @@ class DefenderClient:
 
     def _error(self, path: str, answer: "Failure", tries: int) -> DefenderSyncError:
         where = f"tenant {self.tenant.name}: {path}"
-        if answer.status in (404, 410):
+        # A list that was there a moment ago has not ceased to be offered: something on the way fails.
+        if answer.status in (404, 410) and not self._has_answered:
             return NotOfferedError(f"{where}: not offered here (HTTP {answer.status})")
         if answer.status in REFUSED_STATUSES:
             return RejectedError(f"{where}: the API refuses the request: {answer.reason}")
