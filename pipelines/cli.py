@@ -261,8 +261,7 @@ def publish() -> None:
     data_dir.create()
     now = Clock().now()
     with data_dir.locked(), telling_of(data_dir.warehouse), opened(data_dir, now) as warehouse:
-        warehouse.create_tables()
-        warehouse.create_views(now, settings.aliases)
+        warehouse.prepare_to_publish(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
         snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
     typer.echo(f"published {snapshot}")

@@ -251,6 +251,17 @@ class Warehouse:
                 [version, wanted, now],
             )
 
+    def prepare_to_publish(self, now: datetime, aliases: Mapping[str, str]) -> None:
+        """Tables and views as this program has them. Raises WarehouseError where nothing was ever read: a lost
+        database must not replace what is published.
+        """
+        if self.has_state_tables():
+            self.create_tables()
+            self.create_views(now, aliases)
+            if self.has_been_read():
+                return
+        raise WarehouseError(f"{self.path} holds nothing yet: run defender-sync sync first")
+
     # --- what was erased ---
 
     def tombstones(self, tenant: str) -> Tombstones:

@@ -14,6 +14,7 @@ from filelock import FileLock
 from support.program import Ended
 from support.records import action, investigation
 
+from pipelines.warehouse import Warehouse
 from simulator import ScriptedWorld, Simulator
 
 DEMO = '[sync]\ntenants = ["demo"]\n[tenants.demo]\ncloud = "simulator"\n'
@@ -208,6 +209,23 @@ def test_a_publish_before_the_first_sync_says_so(here, program):
     assert done.code == 1
     assert "defender-sync sync" in done.err
     assert not (program.folder / "data").exists()
+
+
+def test_a_publish_of_a_lost_database_leaves_what_is_published(program, here, real):
+    assert here("sync").code == 0
+    data = program.folder / "data"
+    published = (data / "published").readlink()
+    (data / "warehouse.duckdb").unlink()
+    Warehouse(data / "warehouse.duckdb").close()
+    for _ in ("killed before it had tables", "ended before anything was read"):
+        done = here("publish")
+        assert done.code == 1
+        assert "holds nothing yet: run defender-sync sync first" in done.err
+        done = here("purge", "--before", "2026-01-01", "--yes")
+        assert "holds nothing yet: run defender-sync sync first" in done.err
+        assert (data / "published").readlink() == published
+        real.tenants[0].secret_expired = True
+        assert here("sync").code == 3
 
 
 BAD = {
