@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pipelines import sql_files
 from pipelines.data_dir import DataDir
 from pipelines.database_errors import telling_of
 from pipelines.errors import LockedError
@@ -64,12 +65,17 @@ def _intent(
     start = first_moment(
         watermark and min(watermark, now), horizon, lookback, timedelta(days=options.initial_lookback_days)
     )
+    purged_before = _purged_before(warehouse, tenant) if warehouse is not None and usable else None
+    if purged_before is not None:
+        start = max(start, min(purged_before, now))
     # The catch-up reads all that lies behind `start`, so what is open there needs no refresh.
     rows = warehouse.open_rows(tenant, resource, now) if warehouse is not None and usable else []
     before = [row for row in rows if row.cursor_at is not None and row.cursor_at < start]
     refresh = plan_refresh(before, options.page_size)
     oldest_at = warehouse.oldest_at(tenant, resource) if warehouse is not None and usable else None
     settled = settled_history(horizon, start, timedelta(days=options.initial_lookback_days), oldest_at)
+    if purged_before is not None:
+        settled = Window(max(settled.start, purged_before), settled.end)
     scrub = None
     if progress is not None and settled.start < settled.end and options.scrub_calls:
         scrub = Window(scrub_start(progress.scrubbed_until, settled), settled.end)
@@ -87,6 +93,13 @@ def _intent(
         scrub,
         calls,
     )
+
+
+def _purged_before(warehouse: Warehouse, tenant: str) -> datetime | None:
+    """Nothing older than this is kept; an older version's warehouse knows of no purge."""
+    if warehouse.schema_version() != sql_files.schema_version():
+        return None
+    return warehouse.tombstones(tenant).purged_before
 
 
 def _calls_of_a_list(rows: int, page_size: int) -> int:

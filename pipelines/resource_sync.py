@@ -156,7 +156,8 @@ class ResourceSync:
             if reading.proven:
                 missing = [each for each in plan.window_ids if each not in reading.identities]
                 for start in range(0, len(missing), IDS_PER_CALL):
-                    gone += self._read_until_gone(missing[start : start + IDS_PER_CALL], whole)
+                    ids = missing[start : start + IDS_PER_CALL]
+                    gone += self._read_until_gone(ids, whole, were_missed=True)
         self._store.store(whole, part, gone_ids=gone)
         # Not with what the scrub reads of the same rows: each reading may be a version.
         self._store.seal()
@@ -168,8 +169,11 @@ class ResourceSync:
             gone += self._read_until_gone(batch, whole)
         return whole, gone
 
-    def _read_until_gone(self, ids: Sequence[str], whole: Reading) -> list[str]:
-        """Read these ids into `whole`; those that are not there when they are asked for alone are gone.
+    def _read_until_gone(
+        self, ids: Sequence[str], whole: Reading, *, were_missed: bool = False
+    ) -> list[str]:
+        """Read these ids into `whole`; those are gone that two readings do not show, the last of which shows none
+        of them. `were_missed`: one reading did not show them already.
 
         An answer may be cut short, and a row that is called gone is asked for no more.
         """
@@ -180,9 +184,9 @@ class ResourceSync:
             found = reading.identities.intersection(missing)
             if not reading.proven:
                 return []
-            if not found:
+            if were_missed and not found:
                 break
-            missing = tuple(each for each in missing if each not in found)
+            missing, were_missed = tuple(each for each in missing if each not in found), True
         return list(missing)
 
     def _read_ids(self, ids: tuple[str, ...]) -> Reading:
@@ -222,6 +226,10 @@ class ResourceSync:
             part = Part("scrub", window)
             self._observer.reading(self.run_row, str(part), self.reader)
             reading = self.reader.read_in_parts(window, self._horizon, known_rows, known_rows)
+            if not reading.proven:
+                # It is where the next run begins.
+                self._store.store(reading, part)
+                return
             start = window.end
             done = start >= settled.end
             self._store.store(reading, part, scrubbed_until=settled.start if done else start)

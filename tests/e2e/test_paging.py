@@ -278,6 +278,30 @@ def test_a_second_that_cannot_be_proven_ends_in_part_and_holds_the_watermark_bac
     stage.assert_in_step(again=False)
 
 
+def test_settled_history_that_cannot_be_proven_is_where_the_next_sync_scrubs(open_stage):
+    moment = ago(days=20)
+    crowd = [action(f"c{n:02}", moment) for n in range(20)]
+    world = ScriptedWorld([action("before", ago(days=30)), *crowd, action("after", ago(days=5))])
+    stage = open_stage(world, page_size=4, max_concurrent_requests=1)
+    stage.sync().assert_ok()
+    world.change("c03", title="another")
+    stage.clock.advance(minutes=5)
+    rule = stage.sim.faults.add(Shuffle(seed=1), times=None)
+    done = stage.sync(scrub_calls=1_000)
+    assert rule.fired > 0
+    assert done.exit_code == 5
+    assert "read again next time" in str(done.error())
+    reached = stage.warehouse().one(
+        "select scrubbed_until from defender.watermarks where resource = 'machine_actions'"
+    )
+    assert ago(days=30) < reached <= moment
+
+    stage.sim.faults.clear()
+    stage.clock.advance(minutes=5)
+    stage.sync(scrub_calls=6).assert_ok()
+    assert stage.loaded("machine_actions")["c03"]["title"] == "another"
+
+
 def test_no_call_asks_for_what_the_documentation_does_not_offer(open_stage):
     world = history(30)
     world.put_action(action("open's", ago(days=30), status="Pending"))

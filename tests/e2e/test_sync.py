@@ -346,6 +346,18 @@ def test_an_open_row_that_a_short_answer_leaves_out_is_not_gone(open_stage, worl
     stage.assert_in_step()
 
 
+def test_open_rows_that_one_empty_answer_leaves_out_are_not_gone(open_stage, world):
+    for number in range(3):
+        world.put_action(action(f"a{number}", ago(days=3, minutes=number), status="Pending"))
+    stage = open_stage(world, scrub_calls=0)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=5)
+    rule = stage.sim.faults.add(PageCap(0), when=lambda call: "id eq" in call.params["$filter"])
+    stage.sync().assert_ok()
+    assert rule.fired == 1
+    assert stage.gone("machine_actions") == set()
+
+
 def test_open_rows_that_cannot_be_proven_whole_are_told_and_not_gone(open_stage, world):
     for number in range(110):
         world.put_action(action(f"a{number}", ago(days=3), status="Pending"))

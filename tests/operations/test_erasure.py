@@ -15,6 +15,7 @@ from support.stage import Events, Stages, unpublished
 
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
+from pipelines.dry_run import intents
 from pipelines.erasure import EMPTIED, Forget, Purge, erase
 from pipelines.errors import ConfigurationError, LockedError, WarehouseError
 from pipelines.sync import backfill, reconcile
@@ -230,6 +231,17 @@ def test_nothing_that_is_read_again_brings_purged_rows_back_nor_does_a_purge_wit
     filters = [call.params.get("$filter", "") for call in aged.sim.requests[first:]]
     starts = [each.split(" ge ")[1][:10] for each in filters if " ge " in each]
     assert min(starts) == f"{BEFORE:%Y-%m-%d}", "what was purged is not even read again"
+
+
+def test_a_dry_run_knows_what_was_purged(aged):
+    purge(aged)
+    aged.clock.advance(minutes=20)
+    actions, investigations = intents(aged.settings(), aged.clock())
+    assert (actions.scrub.start, investigations.scrub.start) == (BEFORE, BEFORE)
+    purge(aged, aged.clock() - timedelta(minutes=10))
+    for due in intents(aged.settings(), aged.clock()):
+        assert due.scrub is None
+        assert due.window.start == aged.clock() - timedelta(minutes=10)
 
 
 def test_an_investigation_that_turns_out_to_have_begun_before_is_erased_then(aged):
