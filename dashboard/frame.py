@@ -177,8 +177,10 @@ def _bounds(period: str, as_of: datetime, has_period: bool) -> tuple[datetime, d
 
 
 def is_late(row: dict[str, Any], now: datetime) -> bool:
-    """Whether the last success of a resource is too long ago; what is not offered cannot be late."""
-    if row["last_run_status"] == "unavailable":
+    """Whether the last success of a resource is too long ago; what is not offered, or not synced any more, cannot
+    be late.
+    """
+    if row["last_run_status"] == "unavailable" or row["is_retired"]:
         return False
     return row["last_success_at"] is None or now - row["last_success_at"] > late_after()
 
@@ -194,10 +196,24 @@ def freshness_strip(rows: list[dict[str, Any]], now: datetime) -> str:
         f"actions seen since <b>{markup.text(words.day(max(since) if since else None))}</b>",
         f"{_sum(rows, 'machine_actions')} actions, {_sum(rows, 'investigations')} investigations",
     ]
+    retired = retired_tenants(rows)
+    if retired:
+        parts.append(markup.text(f"not synced any more: {_named(retired)}"))
     problems = sum(row["checks_failed"] for row in rows), sum(row["quarantined_count"] for row in rows)
     if any(problems):
         parts.append(markup.text(f"{problems[0]} checks failed, {problems[1]} records in quarantine"))
     return f'<div class="ds-strip">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
+
+
+def retired_tenants(rows: list[dict[str, Any]]) -> list[str]:
+    """Tenants of which nothing is synced any more."""
+    synced = {row["tenant"] for row in rows if not row["is_retired"]}
+    return sorted({row["tenant"] for row in rows} - synced)
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
 
 
 def _age(as_of: datetime | None, now: datetime) -> str:
@@ -211,7 +227,9 @@ def _sum(rows: list[dict[str, Any]], resource: str) -> str:
 
 
 def _freshness_pill(rows: list[dict[str, Any]], late: dict[str, dict[str, Any]]) -> str:
-    count = len({row["tenant"] for row in rows})
+    count = len({row["tenant"] for row in rows if not row["is_retired"]})
+    if not count:
+        return '<span class="ds-pill">not synced any more</span>'
     if not late:
         said = "fresh" if count == 1 else f"all {count} tenants fresh"
         return f'<span class="ds-pill ds-ok">{markup.text(said)}</span>'
@@ -229,10 +247,9 @@ def late_notice(rows: list[dict[str, Any]], now: datetime) -> str:
             ages[row["tenant"]] = max(ages.get(row["tenant"], (0.0, "")), (seconds, said))
     if not ages:
         return ""
-    named = [said for _, said in sorted(ages.values(), reverse=True)]
-    more = f" and {len(named) - 8} more" if len(named) > 8 else ""
+    named = _named([said for _, said in sorted(ages.values(), reverse=True)])
     return markup.notice(
-        f"Stale data. Last complete sync: {', '.join(named[:8])}{more}. What happened since is not shown. "
+        f"Stale data. Last complete sync: {named}. What happened since is not shown. "
         "See Sync health, or run: defender-sync status",
         "high",
     )

@@ -1,12 +1,35 @@
--- Passes when no resource's last success lies more than 24 hours before the tenant's last run.
+-- Passes when nothing that the tenant's last sync was to read succeeded last more than 24 hours before its end.
+-- Only syncs count: a backfill or reconcile makes nothing fresher. What is configured no more is in no last sync.
 -- Severity: warning
-with successes as (
+with syncs as (
     select
         tenant,
         resource,
-        max(case when status in ('succeeded', 'unavailable') then finished_at end) as last_success_at
+        run_id,
+        row_number() over (partition by tenant order by started_at desc, run_id desc) as place,
+        case when status in ('succeeded', 'unavailable') then finished_at end as succeeded_at
     from staging.sync_runs
-    group by tenant, resource
+    where command = 'sync'
+),
+
+last_syncs as (
+    select
+        tenant,
+        run_id
+    from syncs
+    where place = 1
+),
+
+successes as (
+    select
+        syncs.tenant,
+        syncs.resource,
+        max(syncs.succeeded_at) as last_success_at
+    from syncs
+    inner join last_syncs
+        on syncs.tenant = last_syncs.tenant
+    group by syncs.tenant, syncs.resource
+    having count(*) filter (where syncs.run_id = last_syncs.run_id) > 0
 )
 
 select

@@ -214,6 +214,29 @@ def test_stale_data_is_said_in_words_and_names_the_tenant(published, monkeypatch
     assert screen.notices[0].startswith("Stale data. Last complete sync: contoso")
 
 
+def test_a_tenant_that_was_taken_out_is_not_late_but_named(published, snapshot, tmp_path, monkeypatch):
+    shutil.copytree(snapshot, tmp_path / "published")
+    monkeypatch.setenv("DASHBOARD_PUBLISHED", str(tmp_path / "published"))
+
+    def last_ran(tenant, days):
+        with duckdb.connect(str(tmp_path / "published" / "defender.duckdb")) as connection:
+            connection.execute(
+                f"update marts.sync_freshness set last_run_started_at = as_of - interval '{days} days', "
+                f"last_success_at = as_of - interval '{days} days' where tenant = '{tenant}'"
+            )
+
+    last_ran("contoso_emea", 6)
+    screen = Screen()
+    assert "1 of 2 tenants late" in screen.words
+    assert screen.notices[0].startswith("Stale data. Last complete sync: contoso_emea (6")
+    last_ran("contoso_emea", 8)
+    screen = Screen()
+    assert "fresh" in screen.words
+    assert "not synced any more: contoso_emea" in screen.words
+    assert not any("Stale" in notice for notice in screen.notices)
+    assert "not synced any more" in Screen(tenant="contoso_emea").words
+
+
 def test_a_snapshot_of_another_version_is_said_in_words(published, snapshot, tmp_path, monkeypatch):
     shutil.copytree(snapshot, tmp_path / "published")
     with duckdb.connect(str(tmp_path / "published" / "defender.duckdb")) as connection:

@@ -323,7 +323,8 @@ BREAKS: dict[str, Callable[[World], None]] = {
     ),
     "freshness": lambda world: [
         world.run("03-30 00:00"),
-        world.run("03-31 00:01", resource="investigations"),
+        world.run("03-31 00:01", run_id="last", status="failed"),
+        world.run("03-31 00:01", run_id="last", resource="investigations"),
     ],
 }
 
@@ -339,6 +340,19 @@ def test_a_check_names_what_breaks_it_and_no_other_check_fails(world: World, che
     follows = {"investigation_versions_references", "investigation_versions_latest"}
     assert set(found) - (follows if check == "investigations_keys" else set()) == {check}
     assert found[check][0]["tenant"] == "contoso"
+
+
+def test_a_reconcile_makes_nothing_fresher(world: World) -> None:
+    BREAKS["freshness"](world)
+    world.run("03-31 00:02", command="reconcile")
+    assert run_checks(world)["freshness"][0]["resource"] == "machine_actions"
+
+
+def test_what_is_not_synced_any_more_need_not_be_fresh(world: World) -> None:
+    world.run("03-29 00:00", resource="investigations")
+    world.run("03-31 00:00")
+    world.run("03-31 00:01", command="backfill", resource="investigations")
+    assert run_checks(world) == {}
 
 
 @pytest.mark.parametrize("resource", ["machine_actions", "investigations"])
