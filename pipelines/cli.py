@@ -1,6 +1,6 @@
 """The command line: reads argv, shows what happens, and turns errors into one line and an exit code.
 
-The one module that prints (with `progress`) and that handles signals. Everything heavy is imported when it
+The one module that prints (with `progress` or `json_log`) and that handles signals. Everything heavy is imported when it
 is needed, so that `--help` is quick.
 """
 

@@ -51,7 +51,7 @@ def _running_simulator() -> Iterator[dict[str, str]]:
         if not line:
             raise DefenderSyncError(
                 "the simulator did not start; try it by itself: defender-sync simulate "
-                "(it needs the extra: pip install 'defender-sync[simulator]')"
+                "(it needs the extra `simulator`, which make setup installs)"
             )
         yield json.loads(line)
     finally:

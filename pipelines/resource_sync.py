@@ -169,9 +169,7 @@ class ResourceSync:
             gone += self._read_until_gone(batch, whole)
         return whole, gone
 
-    def _read_until_gone(
-        self, ids: Sequence[str], whole: Reading, *, were_missed: bool = False
-    ) -> list[str]:
+    def _read_until_gone(self, ids: Sequence[str], whole: Reading, *, were_missed: bool = False) -> list[str]:
         """Read these ids into `whole`; those are gone that two readings do not show, the last of which shows none
         of them. `were_missed`: one reading did not show them already.
 

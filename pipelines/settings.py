@@ -86,8 +86,8 @@ class SyncSettings:
         60, "How far each sync reads again behind its watermark.", at_least=0, at_most=259_200
     )
     page_size: int = option(10_000, "Rows asked for a page.", at_least=1, at_most=10_000)
-    requests_per_minute: int = option(100, "Calls a minute, for each tenant.", at_least=1)
-    requests_per_hour: int = option(1_500, "Calls an hour, for each tenant.", at_least=1)
+    requests_per_minute: int = option(100, "Calls a minute, for each tenant and list.", at_least=1)
+    requests_per_hour: int = option(1_500, "Calls an hour, for each tenant and list.", at_least=1)
     max_concurrent_requests: int = option(
         4, "Calls under way at once, for each tenant.", at_least=1, at_most=16
     )

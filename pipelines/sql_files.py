@@ -12,7 +12,9 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from types import MappingProxyType
 
-SQL_DIR = Path(__file__).resolve().parent.parent / "sql"
+PACKAGE = Path(__file__).resolve().parent
+# In a checkout it lies beside the package, where readers look for it; else within it.
+SQL_DIR = next(folder for folder in (PACKAGE.parent / "sql", PACKAGE / "sql") if (folder / "marts").is_dir())
 ALIASES_MARKER = "        -- Aliases of the configuration."
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 VIEW_LAYERS = ("staging", "marts")

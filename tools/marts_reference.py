@@ -45,7 +45,8 @@ What BI reads: schema `marts` of the published `defender.duckdb`, and `parquet/<
 at them from a tool: [bi.md](bi.md). In the database itself: `select * from duckdb_columns()`, column `comment`.
 
 Times are `TIMESTAMP WITH TIME ZONE` and mean UTC; durations are seconds. Ages are counted to `as_of`, the end of the
-tenant's last run, and not to the time at which one asks: the same snapshot always gives the same answer.
+tenant's last sync that succeeded, at least in part, and not to the time at which one asks: the same snapshot
+always gives the same answer.
 Join on `tenant` as well as on an id: two tenants may show the same id.
 """
 

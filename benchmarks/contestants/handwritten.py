@@ -69,7 +69,7 @@ def sign_in(url: str) -> requests.Session:
 
 
 def pages(session: requests.Session, address: str, filter_text: str) -> Iterator[bytes]:
-    """The JSON array of each page, cut out of its body, until a short one."""
+    """The JSON array of each page, cut out of its body, until an empty one."""
     skip = 0
     while True:
         params = {"$top": str(PAGE), "$skip": str(skip)}

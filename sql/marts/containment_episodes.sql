@@ -338,4 +338,4 @@ comment on column marts.containment_episodes.first_action_id is 'The first reque
 comment on column marts.containment_episodes.containing_action_id is 'The isolation that took effect first.';
 comment on column marts.containment_episodes.release_action_id is 'The release that took effect.';
 comment on column marts.containment_episodes.portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
-comment on column marts.containment_episodes.as_of is 'The end of the tenant''s last run.';
+comment on column marts.containment_episodes.as_of is 'The end of the tenant''s last sync that succeeded, at least in part.';

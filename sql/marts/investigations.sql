@@ -100,4 +100,4 @@ comment on column marts.investigations.portal_url is 'Page of the investigation 
 comment on column marts.investigations.machine_portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
 comment on column marts.investigations.gone_at is 'When a sync first missed the investigation; null while the API shows it.';
 comment on column marts.investigations.synced_at is 'When the investigation was last read.';
-comment on column marts.investigations.as_of is 'The time that ages are counted from: the end of the tenant''s last run.';
+comment on column marts.investigations.as_of is 'The time that ages are counted from: the end of the tenant''s last sync that succeeded, at least in part.';

@@ -55,4 +55,4 @@ comment on column marts.live_response_commands.comment is 'Comment of the reques
 comment on column marts.live_response_commands.machine_id is 'The machine.';
 comment on column marts.live_response_commands.machine_name is 'DNS name of the machine.';
 comment on column marts.live_response_commands.portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
-comment on column marts.live_response_commands.as_of is 'The end of the tenant''s last run.';
+comment on column marts.live_response_commands.as_of is 'The end of the tenant''s last sync that succeeded, at least in part.';

@@ -105,4 +105,4 @@ comment on column marts.machine_action_investigations.state is 'State of the inv
 comment on column marts.machine_action_investigations.started_at is 'When the investigation started.';
 comment on column marts.machine_action_investigations.ended_at is 'When the investigation ended.';
 comment on column marts.machine_action_investigations.triggering_alert_id is 'Alert that started the investigation.';
-comment on column marts.machine_action_investigations.as_of is 'The end of the tenant''s last run.';
+comment on column marts.machine_action_investigations.as_of is 'The end of the tenant''s last sync that succeeded, at least in part.';

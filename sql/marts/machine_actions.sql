@@ -97,4 +97,4 @@ comment on column marts.machine_actions.portal_url is 'The portal''s history of 
 comment on column marts.machine_actions.machine_portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
 comment on column marts.machine_actions.gone_at is 'When a sync first missed the action; null while the API shows it.';
 comment on column marts.machine_actions.synced_at is 'When the action was last read.';
-comment on column marts.machine_actions.as_of is 'The time that ages are counted from: the end of the tenant''s last run.';
+comment on column marts.machine_actions.as_of is 'The time that ages are counted from: the end of the tenant''s last sync that succeeded, at least in part.';

@@ -345,4 +345,4 @@ comment on column marts.machine_containment.restriction_evidence_action_id is 'T
 comment on column marts.machine_containment.offboarded_at is 'When the last offboarding took effect.';
 comment on column marts.machine_containment.known_since is 'Since when the tenant''s actions are covered; what took effect before is not known.';
 comment on column marts.machine_containment.portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
-comment on column marts.machine_containment.as_of is 'The end of the tenant''s last run: the moment this row speaks of.';
+comment on column marts.machine_containment.as_of is 'The end of the tenant''s last sync that succeeded, at least in part: the moment this row speaks of.';

@@ -251,4 +251,4 @@ comment on column marts.machines.last_action_at is 'When that action was asked f
 comment on column marts.machines.other_machine_count is 'Other machine ids of the tenant that were last seen with the same name, as after onboarding again.';
 comment on column marts.machines.other_machine_ids is 'Those ids, at most 21 of them.';
 comment on column marts.machines.portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
-comment on column marts.machines.as_of is 'The end of the tenant''s last run.';
+comment on column marts.machines.as_of is 'The end of the tenant''s last sync that succeeded, at least in part.';

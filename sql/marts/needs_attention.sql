@@ -250,4 +250,4 @@ comment on column marts.needs_attention.status is 'Status of that action, state 
 comment on column marts.needs_attention.requested_by is 'Who asked for that action.';
 comment on column marts.needs_attention.comment is 'Comment on that action; status details of that investigation.';
 comment on column marts.needs_attention.portal_url is 'Page of the machine in the commercial portal. Not tried in a live tenant.';
-comment on column marts.needs_attention.as_of is 'The end of the tenant''s last run.';
+comment on column marts.needs_attention.as_of is 'The end of the tenant''s last sync that succeeded, at least in part.';

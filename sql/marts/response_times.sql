@@ -203,4 +203,4 @@ comment on column marts.response_times.seconds_to_first_containment is 'Seconds 
 comment on column marts.response_times.seconds_to_end is 'Seconds from the start to the end.';
 comment on column marts.response_times.was_isolated_at_start is 'True when the machine was isolated already as the investigation started, as the isolation, release or offboarding that took effect last before tells; null after an offboarding, and where none was seen.';
 comment on column marts.response_times.portal_url is 'Page of the investigation in the commercial portal. Its form is not documented and not tried in a live tenant.';
-comment on column marts.response_times.as_of is 'The end of the tenant''s last run.';
+comment on column marts.response_times.as_of is 'The end of the tenant''s last sync that succeeded, at least in part.';

@@ -171,4 +171,4 @@ comment on column marts.sync_freshness.last_run_status is 'succeeded, partial, f
 comment on column marts.sync_freshness.last_run_started_at is 'Start of the last run.';
 comment on column marts.sync_freshness.last_run_finished_at is 'End of the last run; null when it was killed or still runs.';
 comment on column marts.sync_freshness.last_run_error is 'What went wrong in the last run.';
-comment on column marts.sync_freshness.as_of is 'The time that ages are counted from: the end of the tenant''s last run.';
+comment on column marts.sync_freshness.as_of is 'The time that ages are counted from: the end of the tenant''s last sync that succeeded, at least in part.';

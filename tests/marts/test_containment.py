@@ -282,8 +282,14 @@ def test_an_action_with_no_machine_contains_none(world: World) -> None:
         ([{"window_start": "01-20 00:00", "status": "failed", "rows_read": 5}], "01-20 00:00"),
         ([{"window_start": "01-20 00:00", "command": "backfill"}], "03-01 10:00"),
         ([{"window_start": "01-20 00:00", "resource": "investigations"}], "03-01 10:00"),
-        ([{"window_start": "01-20 00:00"}, {"window_start": "02-20 00:00", "started": "08-19 00:00"}], "02-20 00:00"),
-        ([{"window_start": "01-20 00:00"}, {"window_start": "02-20 00:01", "started": "08-19 00:00"}], "01-20 00:00"),
+        (
+            [{"window_start": "01-20 00:00"}, {"window_start": "02-20 00:00", "started": "08-19 00:00"}],
+            "02-20 00:00",
+        ),
+        (
+            [{"window_start": "01-20 00:00"}, {"window_start": "02-20 00:01", "started": "08-19 00:00"}],
+            "01-20 00:00",
+        ),
         ([], "03-01 10:00"),
     ],
 )

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.records import action
+from support.warehouse import Reading
 
 from pipelines.data_dir import DataDir
+from simulator import ScriptedWorld, Simulator
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -73,3 +79,51 @@ def test_a_run_that_overlaps_is_an_alarm_only_where_it_is_not_passed(tmp_path, p
         )
     assert "another sync is running" in done.stderr
     assert done.returncode == code
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The package as pip installs it from a copy of the checkout, which is gone by then."""
+    folder = tmp_path_factory.mktemp("wheel")
+    unwanted = shutil.ignore_patterns(".*", "data", "tests", "benchmarks", "*.egg-info")
+    shutil.copytree(ROOT, folder / "checkout", ignore=unwanted)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*pip, "--wheel-dir", folder, folder / "checkout"], check=True, capture_output=True)
+    shutil.rmtree(folder / "checkout")
+    [wheel] = folder.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "installed")
+    return folder / "installed"
+
+
+def test_an_installed_package_syncs_without_a_checkout(installed, program):
+    world = ScriptedWorld([action("a", datetime.now(UTC) - timedelta(days=1))])
+    with Simulator(world) as sim:
+        program.configure(
+            '[sync]\ntenants = ["contoso"]\n[tenants.contoso]\n'
+            f'tenant_id = "{sim.tenant_id}"\nclient_id = "{sim.client_id}"\nclient_secret = "{sim.client_secret}"\n'
+            f'api_url = "{sim.url}"\nlogin_url = "{sim.url}"\nca_bundle = "{sim.ca_bundle}"\n'
+        )
+        done = program("sync", env={"PYTHONPATH": str(installed)})
+    assert (done.code, done.err) == (0, "")
+    published = Reading(program.folder / "data" / "published" / "defender.duckdb")
+    marts = published.rows("select table_name from duckdb_tables() where schema_name = 'marts' order by all")
+    files = sorted((ROOT / "sql" / "marts").glob("*.sql"))
+    assert [row["table_name"] for row in marts] == [path.stem for path in files]
+    asked = [sys.executable, "-c", "import pipelines.sql_files as each; print(each.SQL_DIR)"]
+    found = subprocess.run(
+        asked, env=program.environment({"PYTHONPATH": str(installed)}), cwd=program.folder, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == str(installed / "pipelines" / "sql")
+
+
+@pytest.mark.parametrize("folder", ["dashboard", "pipelines", "simulator", "sql"])
+def test_an_installed_package_has_every_file_of_the_checkout(installed, folder):
+    place = installed / "pipelines" / "sql" if folder == "sql" else installed / folder
+    files = {
+        path.relative_to(ROOT / folder)
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.name[0] != "." and "__pycache__" not in path.parts
+    }
+    kept = {path.relative_to(place) for path in place.rglob("*") if path.is_file()}
+    assert files <= kept
