@@ -1,7 +1,7 @@
 """The command line: reads argv, shows what happens, and turns errors into one line and an exit code.
 
-The one module that prints (with `progress` or `json_log`) and that handles signals. Everything heavy is imported when it
-is needed, so that `--help` is quick.
+The one module that prints (with `progress` or `json_log`) and that handles signals. Everything heavy is imported
+when it is needed, so that `--help` is quick.
 """
 
 import json

@@ -145,8 +145,8 @@ class DefenderClient:
         """GET `{api_url}/api/{path}`, retried within bounds.
 
         `decode` turns the body into its content; where it raises ValueError the body is taken as cut off and
-        asked for again. Raises NotOfferedError (404, 410 to the first call), RejectedError (400), AuthenticationError (401 twice, 403),
-        ThrottledError, UnavailableError, StoppedError.
+        asked for again. Raises NotOfferedError (404, 410 before any answer), RejectedError (400), AuthenticationError
+        (401 twice, 403), ThrottledError, UnavailableError, StoppedError.
         """
         tries = throttled = 0
         renewed = False

@@ -459,32 +459,6 @@ def test_no_file_holds_the_name_or_the_comments(acted):
     assert files_that_hold(acted, *TRACES) == []
 
 
-SPILL = """
-import sys
-from pathlib import Path
-from pipelines.warehouse import Warehouse
-
-warehouse = Warehouse(Path(sys.argv[1]))
-warehouse.connection.execute("set memory_limit = '20MB'")
-warehouse.connection.execute(
-    "create temp table spilt as select 'older.example' || random() as text from range(30_000_000) order by text"
-)
-"""
-
-
-def test_what_a_killed_run_wrote_aside_goes_too(aged):
-    spilt = aged.data_dir / "warehouse.duckdb.tmp"
-    process = subprocess.Popen([sys.executable, "-c", SPILL, str(aged.data_dir / "warehouse.duckdb")])
-    while process.poll() is None and not list(spilt.glob("*")):
-        os.sched_yield()
-    process.kill()
-    process.wait()
-    assert list(spilt.iterdir()), "it wrote something aside"
-    purge(aged)
-    assert not spilt.exists()
-    assert files_that_hold(aged, "older.example") == []
-
-
 def test_nothing_that_is_read_again_brings_the_name_back(acted):
     forget(acted, ALICE)
     before = acted.warehouse().table("machine_action_versions")
