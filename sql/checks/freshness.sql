@@ -1,5 +1,5 @@
--- Passes when nothing that the tenant's last sync was to read succeeded last more than 24 hours before its end.
--- Only syncs count: a backfill or reconcile makes nothing fresher. What is configured no more is in no last sync.
+-- Passes when nothing that the tenant's last sync was to read had its last success over 24 hours before.
+-- Only syncs count: a backfill or reconcile makes nothing fresher. What is configured no more is not in it.
 -- Severity: warning
 with syncs as (
     select
