@@ -1,26 +1,29 @@
 -- One row per tenant and resource: how fresh and how complete.
+with last_runs as (
+    select max(last_run_started_at) as started_at
+    from marts.sync_freshness
+)
+
 select
-    tenant,
-    resource,
-    last_run_status,
-    last_success_at,
-    watermark,
-    known_since,
-    row_count,
-    open_count,
-    gone_count,
-    quarantined_count,
-    checks_failed,
-    oldest_at,
-    newest_at,
-    last_run_finished_at,
-    last_run_error,
+    fresh.tenant,
+    fresh.resource,
+    fresh.last_run_status,
+    fresh.last_success_at,
+    fresh.watermark,
+    fresh.known_since,
+    fresh.row_count,
+    fresh.open_count,
+    fresh.gone_count,
+    fresh.quarantined_count,
+    fresh.checks_failed,
+    fresh.oldest_at,
+    fresh.newest_at,
+    fresh.last_run_finished_at,
+    fresh.last_run_error,
     -- Runs go on without it: it was taken out of the configuration.
-    coalesce(
-        last_run_started_at < (select max(last_run_started_at) from marts.sync_freshness) - interval '168 hours',
-        false
-    ) as is_retired,
-    as_of
-from marts.sync_freshness
-where list_contains($tenants, tenant)
-order by tenant, resource
+    coalesce(fresh.last_run_started_at < last_runs.started_at - interval '168 hours', false) as is_retired,
+    fresh.as_of
+from marts.sync_freshness as fresh
+cross join last_runs
+where list_contains($tenants, fresh.tenant)
+order by fresh.tenant, fresh.resource
