@@ -224,7 +224,10 @@ def _unreadable(paths: Iterable[str]) -> str | None:
 
     for path in map(Path, paths):
         try:
-            tomlkit.parse(path.read_text("utf-8"))
+            text = path.read_text("utf-8")
+            if text.startswith("\N{BYTE ORDER MARK}"):
+                return f"{path} cannot be read: it begins with a byte order mark; save it as UTF-8 without one"
+            tomlkit.parse(text)
         except FileNotFoundError:
             continue
         except OSError as error:

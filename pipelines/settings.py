@@ -317,7 +317,7 @@ def _tenant(name: str, known: list[str], sources: list[Source]) -> TenantSetting
     if name not in known:
         if not any(source.document for source in sources):
             raise ConfigurationError(
-                f"no configuration: there is no .dlt/config.toml in {Path.cwd()}; "
+                f"no configuration: .dlt/config.toml in {Path.cwd()} is missing or empty; "
                 "run this in the project's folder"
             )
         raise ConfigurationError(f"sync.tenants names '{name}', but there is no [tenants.{name}] section")

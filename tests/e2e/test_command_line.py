@@ -296,6 +296,11 @@ def test_a_bad_configuration_exits_2_with_its_key_named_and_nothing_touched(prog
     [
         ("[sync\n", "", r".dlt/config.toml cannot be read: Unexpected character: '\n' at line 1 col 5"),
         (DEMO, "[a]\nb = 1\nb = 2\n", '.dlt/secrets.toml cannot be read: Key "b" already exists.'),
+        (
+            "\N{BYTE ORDER MARK}" + DEMO,
+            "",
+            ".dlt/config.toml cannot be read: it begins with a byte order mark; save it as UTF-8 without one",
+        ),
     ],
 )
 def test_a_configuration_that_is_no_toml_exits_2_with_its_file_named(program, config, secrets, line):
@@ -310,11 +315,13 @@ def test_a_tenant_that_only_the_environment_knows_exits_2(program, here):
     assert (done.code, "TENANTS__DEMOO__" in done.err, "S3cr3t" in done.err) == (2, True, False)
 
 
-def test_a_folder_without_a_configuration_is_told(program, here):
-    (program.folder / ".dlt").rmdir()
+def test_a_folder_without_a_configuration_or_with_an_empty_one_is_told(program, here):
+    told = f".dlt/config.toml in {program.folder} is missing or empty"
     done = here("sync")
-    assert done.code == 2
-    assert "no .dlt/config.toml" in done.err
+    assert (done.code, told in done.err) == (2, True)
+    program.configure("")
+    done = here("sync")
+    assert (done.code, told in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(
