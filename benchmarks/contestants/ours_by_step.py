@@ -69,7 +69,8 @@ def watch() -> None:
     timed("duplicates", storing, "_incoming")
     timed("status", sync.status, "note_end")
     timed("publish", sync, "publish")
-    timed("dlt, other", defender.Loader, "load")
+    # In the thread in which the steps of dlt run, so that their time is taken off.
+    timed("dlt, other", defender.Loader, "_load")
     import dlt
     from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
