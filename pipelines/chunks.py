@@ -256,5 +256,5 @@ class ChunkStore:
         more = len(self._unproven) - NAMED_WINDOWS
         raise PartialError(
             f"{self._resource.name}: rows of {names}{f' and {more} more' if more > 0 else ''} kept moving while they "
-            "were read; what came is kept, and they are read again next time"
+            "were read; what came is kept, and they are read again later"
         )

@@ -41,6 +41,7 @@ LONGEST_DELAY_SECONDS = 60.0
 THROTTLED_DELAY_SECONDS = 10.0
 # Beyond anybody's patience, and within what a date can hold.
 LONGEST_RETRY_AFTER_SECONDS = 366 * 86_400.0
+ABSENT_STATUSES = (404, 410)
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 # A request that will never do: a bad filter, or an address or header that is too long.
 REFUSED_STATUSES = frozenset({400, 414, 431})
@@ -165,7 +166,7 @@ class DefenderClient:
             tries += 1
             if answer.status == 401 and not renewed and self._tokens.renew(token):
                 renewed = True
-            elif answer.can_be_retried and tries < MOST_TRIES:
+            elif (answer.can_be_retried or self._vanished(answer)) and tries < MOST_TRIES:
                 self._back_off(answer, tries)
             else:
                 raise self._error(path, answer, tries)
@@ -300,10 +301,13 @@ class DefenderClient:
 
     # --- errors ---
 
+    def _vanished(self, answer: "Failure") -> bool:
+        """A list that was there a moment ago has not ceased to be offered: something on the way fails."""
+        return answer.status in ABSENT_STATUSES and self._has_answered
+
     def _error(self, path: str, answer: "Failure", tries: int) -> DefenderSyncError:
         where = f"tenant {self.tenant.name}: {path}"
-        # A list that was there a moment ago has not ceased to be offered: something on the way fails.
-        if answer.status in (404, 410) and not self._has_answered:
+        if answer.status in ABSENT_STATUSES and not self._vanished(answer):
             return NotOfferedError(f"{where}: not offered here (HTTP {answer.status})")
         if answer.status in REFUSED_STATUSES:
             return RejectedError(f"{where}: the API refuses the request: {answer.reason}")

@@ -77,6 +77,8 @@ class ResourceSync:
             self._lookback,
             timedelta(days=self._settings.initial_lookback_days),
         )
+        if kept is not None and kept < start:
+            self._warehouse.note_gap(self.run_row.tenant, self._resource, start)
         # What was purged is not read again.
         start = max(start, min(self._purged_before(), self._horizon.run_start))
         plan = WindowPlan(start, self._horizon.run_start)
@@ -224,8 +226,8 @@ class ResourceSync:
             part = Part("scrub", window)
             self._observer.reading(self.run_row, str(part), self.reader)
             reading = self.reader.read_in_parts(window, self._horizon, known_rows, known_rows)
-            if not reading.proven:
-                # It is where the next run begins.
+            if not reading.proven and window.start != begin:
+                # The next run begins there; what still cannot be proven then must not hold up the rest.
                 self._store.store(reading, part)
                 return
             start = window.end

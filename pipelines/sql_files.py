@@ -13,8 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 PACKAGE = Path(__file__).resolve().parent
-# In a checkout it lies beside the package, where readers look for it; else within it.
-SQL_DIR = next(folder for folder in (PACKAGE.parent / "sql", PACKAGE / "sql") if (folder / "marts").is_dir())
+# In a checkout it lies beside the package, where readers look for it; where that is installed, within it.
+SQL_DIR = PACKAGE / "sql" if (PACKAGE / "sql").is_dir() else PACKAGE.parent / "sql"
+if not (SQL_DIR / "marts").is_dir():
+    raise ImportError(f"the SQL files are not in {SQL_DIR}: install the package anew")
 ALIASES_MARKER = "        -- Aliases of the configuration."
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 VIEW_LAYERS = ("staging", "marts")

@@ -251,17 +251,6 @@ class Warehouse:
                 [version, wanted, now],
             )
 
-    def prepare_to_publish(self, now: datetime, aliases: Mapping[str, str]) -> None:
-        """Tables and views as this program has them. Raises WarehouseError where nothing was ever read: a lost
-        database must not replace what is published.
-        """
-        if self.has_state_tables():
-            self.create_tables()
-            self.create_views(now, aliases)
-            if self.has_been_read():
-                return
-        raise WarehouseError(f"{self.path} holds nothing yet: run defender-sync sync first")
-
     # --- what was erased ---
 
     def tombstones(self, tenant: str) -> Tombstones:
@@ -282,8 +271,12 @@ class Warehouse:
 
     # --- how far ---
 
+    def has_rows(self) -> bool:
+        """Whether it holds anything that was read."""
+        return bool(self.row_counts()) or self.has_been_read()
+
     def has_been_read(self) -> bool:
-        """Whether anything was ever read; until then its marts would call silence an answer."""
+        """Whether a chunk was ever committed; until then its marts would call silence an answer."""
         return bool(self._one(f"select count(*) from {SCHEMA}.watermarks", [])[0])
 
     def progress(self, tenant: str, resource: Resource) -> Progress:
@@ -294,6 +287,12 @@ class Warehouse:
             [tenant, resource.name],
         )
         return Progress(*row) if row else Progress()
+
+    def note_gap(self, tenant: str, resource: Resource, ended_at: datetime) -> None:
+        """Remember that rows created before that moment may never have been read."""
+        self._rows(
+            f"insert or replace into {SCHEMA}.gaps values (?, ?, ?)", [tenant, resource.name, ended_at]
+        )
 
     def read_stamp(self, tenant: str, resource: Resource, now: datetime) -> datetime:
         """A `synced_at` for rows read now: later than any before it, also when the clock was set back."""
@@ -509,14 +508,19 @@ class Warehouse:
     def scrub_window(
         self, tenant: str, resource: Resource, start: datetime, end: datetime, most_rows: int
     ) -> tuple[Window, int]:
-        """The window from `start` that holds no more than so many known rows, and how many it holds."""
+        """The window from `start` that holds no more than so many known rows, or more where all of these are of one
+        moment; and how many it holds.
+        """
         at = resource.cursor_column
         row = self._row(
-            f"select {at} from {SCHEMA}.{resource.name} where tenant = ? and {at} >= ? and {at} < ? "
-            f"order by {at} limit 1 offset ?",
-            [tenant, start, end, most_rows],
+            f"""
+            with kept as (select {at} from {SCHEMA}.{resource.name} where tenant = ? and {at} >= ? and {at} < ?),
+            cut as (select {at} from kept order by {at} limit 1 offset ?)
+            select min(kept.{at}) from kept, cut where kept.{at} >= cut.{at} and kept.{at} > ?
+            """,
+            [tenant, start, end, most_rows, start],
         )
-        cut = row[0] if row and row[0] > start else end
+        cut = (row and row[0]) or end
         count = self._one(
             f"select count(*) from {SCHEMA}.{resource.name} where tenant = ? and {at} >= ? and {at} < ?",
             [tenant, start, cut],
@@ -565,25 +569,20 @@ class Warehouse:
         cursor.close()
 
     def forget_runs(self, before: datetime) -> None:
-        """Drop old rows of the run log, but for those that tell since when we see (`staging.coverage`): of each
-        tenant and resource the first sync that read anything, and the last that may have a gap before it.
+        """Drop old rows of the run log, but for each tenant's first sync that read anything: it tells since when we
+        see (`staging.coverage`).
         """
         self.connection.execute(
             f"""
             delete from {SCHEMA}.sync_runs as old
             where started_at < ? and not exists (
                 from (
-                    select tenant, resource, arg_min(run_id, window_start) as first_id,
-                        arg_max(run_id, window_start) filter (
-                            window_start <= started_at - interval '4320 hours'
-                        ) as oldest_kept_id
+                    select tenant, resource, arg_min(run_id, window_start) as run_id
                     from {SCHEMA}.sync_runs
-                    where command = 'sync' and window_start is not null
-                        and (status in ('succeeded', 'partial') or rows_read > 0)
+                    where command = 'sync' and (status in ('succeeded', 'partial') or window_end is not null)
                     group by tenant, resource
-                ) as telling
-                where telling.tenant = old.tenant and telling.resource = old.resource
-                    and old.run_id in (first_id, oldest_kept_id)
+                ) as first
+                where first.tenant = old.tenant and first.resource = old.resource and first.run_id = old.run_id
             )
             """,
             [before],
@@ -636,6 +635,8 @@ def _limit(connection: duckdb.DuckDBPyConnection, memory: str, most_threads: int
 
 def rewrite(path: Path) -> None:
     """Write the closed database anew, so that nothing of erased rows is left in its free blocks."""
+    # Where it is a link, what it leads to.
+    path = path.resolve()
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     warehouse = Warehouse(path)
@@ -658,14 +659,27 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     except (duckdb.Error, OSError) as error:
         raise _open_error(path, error) from error
     if not read_only:
-        # What a killed run wrote aside: rows, which may have been erased since.
-        shutil.rmtree(f"{path}.tmp", ignore_errors=True)
+        _remove_spilt(connection)
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set preserve_insertion_order = false")
     connection.execute(LEAVE_ROW_GROUPS)
     _limit(connection, MEMORY_LIMIT, MOST_THREADS)
     connection.execute("set autoinstall_known_extensions = false")
     return connection
+
+
+def _remove_spilt(connection: duckdb.DuckDBPyConnection) -> None:
+    """Remove what killed runs wrote aside: rows, which may have been erased since."""
+    [(told,)] = connection.execute("select current_setting('temp_directory')").fetchall()
+    folder = Path(told)
+    try:
+        for each in folder.iterdir() if folder.is_dir() else ():
+            each.unlink() if each.is_symlink() or each.is_file() else shutil.rmtree(each)
+    except OSError as error:
+        connection.close()
+        raise WarehouseError(
+            f"{folder} holds what a killed run wrote aside, and cannot be emptied: {error.strerror}. Remove it"
+        ) from error
 
 
 def _open_error(path: Path, error: Exception) -> WarehouseError:

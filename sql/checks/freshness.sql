@@ -1,4 +1,4 @@
--- Passes when nothing that the tenant's last sync was to read had its last success over 24 hours before.
+-- Passes when all that the tenant's last sync was to read succeeded within the 24 hours before `as_of`.
 -- Only syncs count: a backfill or reconcile makes nothing fresher. What is configured no more is not in it.
 -- Severity: warning
 with syncs as (

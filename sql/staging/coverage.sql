@@ -1,26 +1,26 @@
 -- One row per tenant: since when its machine actions are covered.
 -- A sync reads forward without gaps from where its first window began; a backfill of an older range may leave
 -- a gap behind it, so it does not count. A run that read nothing proves nothing. Nor does what was purged.
--- A sync that had to begin at the oldest rows that the API keeps, 180 days back, may have a gap before it.
+-- Before a gap that was noticed, nothing is covered.
 create or replace view staging.coverage as
-with starts as (
+with windows as (
     select
         tenant,
-        min(window_start) as first_start,
-        max(case when window_start <= started_at - interval '4320 hours' then window_start end) as oldest_kept
+        min(window_start) as window_start
     from defender.sync_runs
     where
         resource = 'machine_actions'
         and command = 'sync'
-        and (status in ('succeeded', 'partial') or rows_read > 0)
+        and (status in ('succeeded', 'partial') or window_end is not null)
     group by tenant
 ),
 
-windows as (
+gaps as (
     select
         tenant,
-        case when oldest_kept > first_start then oldest_kept else first_start end as window_start
-    from starts
+        ended_at
+    from defender.gaps
+    where resource = 'machine_actions'
 ),
 
 oldest as (
@@ -40,8 +40,13 @@ tenants as (
 read_since as (
     select
         tenants.tenant,
-        coalesce(windows.window_start, oldest.created_at) as read_since
+        case
+            when gaps.ended_at > coalesce(windows.window_start, oldest.created_at) then gaps.ended_at
+            else coalesce(windows.window_start, oldest.created_at)
+        end as read_since
     from tenants
+    left join gaps
+        on tenants.tenant = gaps.tenant
     left join windows
         on tenants.tenant = windows.tenant
     left join oldest

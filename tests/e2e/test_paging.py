@@ -290,7 +290,7 @@ def test_settled_history_that_cannot_be_proven_is_where_the_next_sync_scrubs(ope
     done = stage.sync(scrub_calls=1_000)
     assert rule.fired > 0
     assert done.exit_code == 5
-    assert "read again next time" in str(done.error())
+    assert "read again later" in str(done.error())
     reached = stage.warehouse().one(
         "select scrubbed_until from defender.watermarks where resource = 'machine_actions'"
     )
@@ -300,6 +300,24 @@ def test_settled_history_that_cannot_be_proven_is_where_the_next_sync_scrubs(ope
     stage.clock.advance(minutes=5)
     stage.sync(scrub_calls=6).assert_ok()
     assert stage.loaded("machine_actions")["c03"]["title"] == "another"
+
+
+def test_settled_history_that_can_never_be_proven_holds_up_no_other(open_stage):
+    moment = ago(days=40)
+    crowd = [action(f"c{n:02}", moment) for n in range(12)]
+    others = [action(f"o{n}", ago(days=30, hours=-n)) for n in range(40)]
+    world = ScriptedWorld([*crowd, *others])
+    stage = open_stage(world, page_size=4, max_concurrent_requests=1)
+    stage.sync(scrub_calls=0).assert_ok()
+    world.change("o9", title="another")
+    stage.sim.faults.add(Shuffle(seed=1), times=None)
+    codes = []
+    for _ in range(9):
+        stage.clock.advance(minutes=5)
+        codes.append(stage.sync(scrub_calls=6).exit_code)
+    assert stage.loaded("machine_actions")["o9"]["title"] == "another"
+    assert 5 in codes
+    assert 0 in codes
 
 
 def test_no_call_asks_for_what_the_documentation_does_not_offer(open_stage):

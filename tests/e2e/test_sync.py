@@ -519,8 +519,13 @@ def test_rows_of_the_run_log_older_than_its_days_are_dropped_but_for_the_first(o
     assert [row["started_at"] for row in kept] == [NOW, NOW + timedelta(days=12), NOW + timedelta(days=18)]
 
 
-def test_a_trimmed_run_log_tells_since_when_we_see_as_before(open_stage):
-    stage = open_stage(run_log_days=10, publishes=True)
+def known_since(stage):
+    return stage.published().one("select max(known_since) from marts.sync_freshness")
+
+
+@pytest.mark.parametrize("days", [30, 180])
+def test_a_trimmed_run_log_tells_since_when_we_see_as_before(open_stage, days):
+    stage = open_stage(run_log_days=10, initial_lookback_days=days, publishes=True)
     stage.sim.faults.add(Status(401), on="token", times=None)
     stage.sync()
     stage.sim.faults.clear()
@@ -529,26 +534,40 @@ def test_a_trimmed_run_log_tells_since_when_we_see_as_before(open_stage):
     for _ in range(3):
         stage.sync().assert_ok()
         stage.clock.advance(days=11)
-        known = stage.published().one("select max(known_since) from marts.sync_freshness")
-        assert known == begun - timedelta(days=180)
+        assert known_since(stage) == begun - timedelta(days=days)
 
 
-def test_after_a_pause_longer_than_the_api_keeps_rows_we_see_since_its_oldest(open_stage):
-    stage = open_stage(run_log_days=10, publishes=True)
+@pytest.mark.parametrize("days", [30, 180])
+def test_after_a_pause_longer_than_the_api_keeps_rows_we_see_since_its_oldest(open_stage, days):
+    stage = open_stage(run_log_days=10, initial_lookback_days=days, publishes=True)
     stage.sync().assert_ok()
-    stage.clock.advance(days=180, minutes=61)
+    stage.clock.advance(days=180, minutes=1)
     resumed = stage.clock()
     for _ in range(3):
         stage.sync().assert_ok()
         stage.clock.advance(days=11)
-        known = stage.published().one("select max(known_since) from marts.sync_freshness")
-        assert known == resumed - timedelta(days=180)
+        assert known_since(stage) == resumed - timedelta(days=180)
 
 
-def test_after_a_pause_no_longer_than_the_lookback_allows_we_see_as_far_back_as_before(open_stage):
+def test_a_gap_is_remembered_where_the_sync_that_found_it_failed(open_stage):
     stage = open_stage(publishes=True)
     stage.sync().assert_ok()
-    stage.clock.advance(days=180, minutes=-61)
+    stage.clock.advance(days=200)
+    resumed = stage.clock()
+    stage.sim.faults.add(Status(500), on="machineactions", nth=2, times=None)
+    assert stage.sync().run().status == "failed"
+    assert stage.watermark() > NOW, "empty windows move it"
+    stage.sim.faults.clear()
+    stage.clock.advance(hours=1)
     stage.sync().assert_ok()
-    known = stage.published().one("select max(known_since) from marts.sync_freshness")
-    assert known == NOW - timedelta(days=180)
+    assert known_since(stage) == resumed - timedelta(days=180)
+
+
+@pytest.mark.parametrize(("pause", "lookback"), [({"days": 180, "minutes": -1}, 60), ({"days": 91}, 129_600)])
+def test_after_a_pause_without_a_gap_we_see_as_far_back_as_before(open_stage, pause, lookback):
+    stage = open_stage(lookback_minutes=lookback, publishes=True)
+    stage.sync().assert_ok()
+    for _ in range(2):
+        stage.clock.advance(**pause)
+        stage.sync().assert_ok()
+        assert known_since(stage) == NOW - timedelta(days=180)

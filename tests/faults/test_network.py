@@ -119,13 +119,20 @@ def test_beyond_patience_the_sync_ends_with_what_is_committed(filled, kind):
     filled.assert_in_step()
 
 
+def test_a_list_that_vanishes_for_a_moment_is_asked_for_again(filled):
+    filled.sim.faults.add(Status(404), on="machineactions", nth=3)
+    assert filled.sync().assert_ok().run().retries == 1
+    filled.assert_in_step()
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_list_that_vanishes_midway_is_no_list_that_is_not_offered(filled, status):
     filled.sim.faults.add(Status(status), on="machineactions", nth=3, times=None)
     done = filled.sync()
     assert (done.run().status, done.exit_code) == ("failed", 5)
     assert isinstance(done.error(), UnavailableError)
-    assert str(status) in str(done.error())
+    assert f"{status}" in str(done.error())
+    assert "after 6 tries" in str(done.error())
     assert filled.watermark() is not None, "what was read before is kept"
     filled.sim.faults.clear()
     filled.sync().assert_ok()

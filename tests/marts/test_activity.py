@@ -348,6 +348,13 @@ def test_a_reconcile_makes_nothing_fresher(world: World) -> None:
     assert run_checks(world)["freshness"][0]["resource"] == "machine_actions"
 
 
+def test_a_list_that_is_not_offered_need_not_be_fresh(world: World) -> None:
+    world.run("03-29 00:00", resource="investigations")
+    world.run("03-31 00:00", run_id="last")
+    world.run("03-31 00:00", run_id="last", resource="investigations", status="unavailable")
+    assert run_checks(world) == {}
+
+
 def test_what_is_not_synced_any_more_need_not_be_fresh(world: World) -> None:
     world.run("03-29 00:00", resource="investigations")
     world.run("03-31 00:00")

@@ -279,17 +279,9 @@ def test_an_action_with_no_machine_contains_none(world: World) -> None:
     [
         ([{"window_start": "02-01 00:00"}, {"window_start": "01-20 00:00"}], "01-20 00:00"),
         ([{"window_start": "01-20 00:00", "status": "failed", "rows_read": 0}], "03-01 10:00"),
-        ([{"window_start": "01-20 00:00", "status": "failed", "rows_read": 5}], "01-20 00:00"),
+        ([{"window_start": "01-20 00:00", "status": "failed", "window_end": "01-21 00:00"}], "01-20 00:00"),
         ([{"window_start": "01-20 00:00", "command": "backfill"}], "03-01 10:00"),
         ([{"window_start": "01-20 00:00", "resource": "investigations"}], "03-01 10:00"),
-        (
-            [{"window_start": "01-20 00:00"}, {"window_start": "02-20 00:00", "started": "08-19 00:00"}],
-            "02-20 00:00",
-        ),
-        (
-            [{"window_start": "01-20 00:00"}, {"window_start": "02-20 00:01", "started": "08-19 00:00"}],
-            "01-20 00:00",
-        ),
         ([], "03-01 10:00"),
     ],
 )
@@ -299,6 +291,17 @@ def test_known_since_is_where_reading_forward_began(
     world.clear()
     for run in runs:
         world.run("03-31 00:00", **run)
+    world.action("a1", at="03-01 10:00")
+    assert world.rows("marts.machine_containment", "known_since") == [known_since]
+
+
+@pytest.mark.parametrize(
+    ("resource", "known_since"), [("machine_actions", "02-20 00:00"), ("investigations", "01-20 00:00")]
+)
+def test_known_since_is_the_end_of_the_last_gap(world: World, resource: str, known_since: str) -> None:
+    world.clear()
+    world.run("03-31 00:00", window_start="01-20 00:00")
+    world.insert("gaps", tenant="contoso", resource=resource, ended_at="02-20 00:00")
     world.action("a1", at="03-01 10:00")
     assert world.rows("marts.machine_containment", "known_since") == [known_since]
 

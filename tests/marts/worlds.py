@@ -96,6 +96,11 @@ TABLES = {
         "checks_failed": "bigint",
         "error": "varchar",
     },
+    "gaps": {
+        "tenant": "varchar",
+        "resource": "varchar",
+        "ended_at": "timestamptz",
+    },
     "purges": {
         "tenant": "varchar",
         "purged_before": "timestamptz",

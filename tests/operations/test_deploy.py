@@ -85,7 +85,7 @@ def test_a_run_that_overlaps_is_an_alarm_only_where_it_is_not_passed(tmp_path, p
 def installed(tmp_path_factory):
     """The package as pip installs it from a copy of the checkout, which is gone by then."""
     folder = tmp_path_factory.mktemp("wheel")
-    unwanted = shutil.ignore_patterns(".*", "data", "tests", "benchmarks", "*.egg-info")
+    unwanted = shutil.ignore_patterns(".*", "data", "tests", "benchmarks", "build", "*.egg-info")
     shutil.copytree(ROOT, folder / "checkout", ignore=unwanted)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
     subprocess.run([*pip, "--wheel-dir", folder, folder / "checkout"], check=True, capture_output=True)
