@@ -41,7 +41,7 @@ class Goal:
 
     def line(self) -> str:
         """It as a row of Markdown."""
-        verdict = {True: "met", False: "**not met**", None: "not measured"}[self.met]
+        verdict = {True: "met", False: "**not met**", None: "not measured; `FULL=1` does"}[self.met]
         return f"| {self.what} | {self.wanted} | {self.measured} | {verdict} |"
 
 

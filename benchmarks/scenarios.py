@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import Cost, disk_mb, measure
+from pipelines.snapshot_files import DATABASE_FORMAT, PARQUET_FORMAT
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -220,10 +221,10 @@ class Bench:
             for _ in self._turns(runs):
                 folder = self._copy(self._kept(OURS, size))
                 data, target = folder / "data", self._fresh("load")
-                copying = [PYTHON, "-m", "benchmarks.contestants.floors", "publish"]
+                copying = [PYTHON, "-m", "benchmarks.contestants.floors", "publish", str(data / "published")]
                 for measured, argv in (
                     (ours, [*OUR_COMMAND, "publish"]),
-                    (copied, [*copying, str(data / "published"), str(target)]),
+                    (copied, [*copying, str(target), DATABASE_FORMAT, PARQUET_FORMAT]),
                 ):
                     cost, _ = measure(argv, folder, self._env(served, data))
                     measured.costs.append(cost)

@@ -196,19 +196,23 @@ def freshness_strip(rows: list[dict[str, Any]], now: datetime) -> str:
         f"actions seen since <b>{markup.text(words.day(max(since) if since else None))}</b>",
         f"{_sum(rows, 'machine_actions')} actions, {_sum(rows, 'investigations')} investigations",
     ]
-    retired = retired_tenants(rows)
-    if retired:
-        parts.append(markup.text(f"not synced any more: {_named(retired)}"))
+    if retired(rows):
+        parts.append(markup.text(f"not synced any more: {_named(retired(rows))}"))
     problems = sum(row["checks_failed"] for row in rows), sum(row["quarantined_count"] for row in rows)
     if any(problems):
         parts.append(markup.text(f"{problems[0]} checks failed, {problems[1]} records in quarantine"))
     return f'<div class="ds-strip">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
 
 
-def retired_tenants(rows: list[dict[str, Any]]) -> list[str]:
-    """Tenants of which nothing is synced any more."""
-    synced = {row["tenant"] for row in rows if not row["is_retired"]}
-    return sorted({row["tenant"] for row in rows} - synced)
+def retired(rows: list[dict[str, Any]]) -> list[str]:
+    """What is not synced any more: whole tenants, or a tenant's resource."""
+    tenants = {row["tenant"] for row in rows} - {row["tenant"] for row in rows if not row["is_retired"]}
+    resources = {
+        f"{row['tenant']} {row['resource'].replace('_', ' ')}"
+        for row in rows
+        if row["is_retired"] and row["tenant"] not in tenants
+    }
+    return sorted(tenants | resources)
 
 
 def _named(names: list[str]) -> str:
@@ -232,7 +236,8 @@ def _freshness_pill(rows: list[dict[str, Any]], late: dict[str, dict[str, Any]])
         return '<span class="ds-pill">not synced any more</span>'
     if not late:
         said = "fresh" if count == 1 else f"all {count} tenants fresh"
-        return f'<span class="ds-pill ds-ok">{markup.text(said)}</span>'
+        tone = "" if retired(rows) else " ds-ok"
+        return f'<span class="ds-pill{tone}">{markup.text(said)}</span>'
     return f'<span class="ds-pill ds-high">{len(late)} of {markup.text(words.several(count, "tenant"))} late</span>'
 
 

@@ -226,7 +226,9 @@ def _unreadable(paths: Iterable[str]) -> str | None:
         try:
             text = path.read_text("utf-8")
             if text.startswith("\N{BYTE ORDER MARK}"):
-                return f"{path} cannot be read: it begins with a byte order mark; save it as UTF-8 without one"
+                return (
+                    f"{path} cannot be read: it begins with a byte order mark; save it as UTF-8 without one"
+                )
             tomlkit.parse(text)
         except FileNotFoundError:
             continue

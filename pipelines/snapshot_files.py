@@ -18,6 +18,7 @@ STORAGE_VERSION = "v1.4.0"
 # DuckDB writes and reads a row group by one thread. Of its own 122,880 rows, most tenants' tables have one; and
 # a thread that writes Parquet holds one in memory.
 ROW_GROUP_SIZE = 30_720
+DATABASE_FORMAT = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE}"
 # A column with more distinct values in a row group is written plain, quicker and smaller than by DuckDB's
 # default, which puts most ids of a row group into a dictionary first.
 PARQUET_FORMAT = (
@@ -35,10 +36,7 @@ def attached(warehouse: Warehouse, folder: Path) -> Iterator[duckdb.DuckDBPyConn
     """
     cursor = warehouse.cursor()
     try:
-        cursor.execute(
-            f"attach '{_quoted(folder / DATABASE)}' as snapshot "
-            f"(storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE})"
-        )
+        cursor.execute(f"attach '{_quoted(folder / DATABASE)}' as snapshot ({DATABASE_FORMAT})")
         cursor.execute("set checkpoint_threshold = '1TB'")
         # Each renewal replaces rows; those replaced are to leave the file at once, unlike in the warehouse.
         cursor.execute(TIDY_ROW_GROUPS)

@@ -37,19 +37,13 @@ def insert(url: str, folder: Path) -> None:
     page_file.unlink()
 
 
-def publish(snapshot: Path, folder: Path) -> None:
+def publish(snapshot: Path, folder: Path, database_format: str, parquet_format: str) -> None:
     """Every table of a snapshot copied into a new database, and every mart into a Parquet file beside it, in the
     snapshot's own formats: nothing is worked out.
     """
-    # Not at the top: the other floors import no more than they need.
-    from pipelines.snapshot_files import DATABASE, PARQUET_FORMAT, ROW_GROUP_SIZE, STORAGE_VERSION
-
     database = duckdb.connect()
-    database.execute(f"attach '{snapshot / DATABASE}' as published (read_only)")
-    database.execute(
-        f"attach '{folder / DATABASE}' as fresh "
-        f"(storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP_SIZE})"
-    )
+    database.execute(f"attach '{snapshot / 'defender.duckdb'}' as published (read_only)")
+    database.execute(f"attach '{folder / 'defender.duckdb'}' as fresh ({database_format})")
     database.execute("create schema fresh.marts")
     tables = database.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = 'published'"
@@ -57,7 +51,7 @@ def publish(snapshot: Path, folder: Path) -> None:
     for schema, table in tables:
         database.execute(f"create table fresh.{schema}.{table} as from published.{schema}.{table}")
         if schema == "marts":
-            database.execute(f"copy published.marts.{table} to '{folder / table}.parquet' ({PARQUET_FORMAT})")
+            database.execute(f"copy published.marts.{table} to '{folder / table}.parquet' ({parquet_format})")
     database.close()
 
 
@@ -67,4 +61,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "insert":
         insert(sys.argv[2], Path(sys.argv[3]))
     else:
-        publish(Path(sys.argv[2]), Path(sys.argv[3]))
+        publish(Path(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

@@ -218,23 +218,29 @@ def test_a_tenant_that_was_taken_out_is_not_late_but_named(published, snapshot, 
     shutil.copytree(snapshot, tmp_path / "published")
     monkeypatch.setenv("DASHBOARD_PUBLISHED", str(tmp_path / "published"))
 
-    def last_ran(tenant, days):
+    def last_ran(days, which):
         with duckdb.connect(str(tmp_path / "published" / "defender.duckdb")) as connection:
             connection.execute(
                 f"update marts.sync_freshness set last_run_started_at = as_of - interval '{days} days', "
-                f"last_success_at = as_of - interval '{days} days' where tenant = '{tenant}'"
+                f"last_success_at = as_of - interval '{days} days' where {which}"
             )
 
-    last_ran("contoso_emea", 6)
+    last_ran(29, "tenant = 'contoso_emea'")
     screen = Screen()
     assert "1 of 2 tenants late" in screen.words
-    assert screen.notices[0].startswith("Stale data. Last complete sync: contoso_emea (6")
-    last_ran("contoso_emea", 8)
+    assert screen.notices[0].startswith("Stale data. Last complete sync: contoso_emea (29")
+    last_ran(31, "tenant = 'contoso_emea'")
     screen = Screen()
     assert "fresh" in screen.words
     assert "not synced any more: contoso_emea" in screen.words
     assert not any("Stale" in notice for notice in screen.notices)
+    assert not any('ds-ok">fresh' in body for body in screen.bodies)
     assert "not synced any more" in Screen(tenant="contoso_emea").words
+    last_ran(31, "tenant = 'contoso' and resource = 'investigations'")
+    assert "not synced any more: contoso investigations, contoso_emea" in Screen().words
+    last_ran(31, "tenant = 'contoso' and resource = 'machine_actions'")
+    last_ran(0, "tenant = 'contoso' and resource = 'investigations'")
+    assert Screen(tenant="contoso").notices[0].startswith("Stale data. Last complete sync: contoso (31")
 
 
 def test_a_snapshot_of_another_version_is_said_in_words(published, snapshot, tmp_path, monkeypatch):
