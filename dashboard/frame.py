@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ PERIODS = {
     OWN_DAYS: None,
 }
 DEFAULT_PERIOD = "Last 30 days"
+MOST_SKEW = timedelta(minutes=5)
 # Wide enough for whatever the snapshot holds.
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 END = datetime(9999, 1, 1, tzinfo=UTC)
@@ -182,7 +184,9 @@ def is_late(row: dict[str, Any], now: datetime) -> bool:
     """
     if row["last_run_status"] == "unavailable" or row["is_retired"]:
         return False
-    return row["last_success_at"] is None or now - row["last_success_at"] > late_after()
+    # One in the future tells nothing of now: a clock was wrong then, or is.
+    last = row["last_success_at"]
+    return last is None or not -MOST_SKEW <= now - last <= late_after()
 
 
 def freshness_strip(rows: list[dict[str, Any]], now: datetime) -> str:
@@ -247,9 +251,10 @@ def late_notice(rows: list[dict[str, Any]], now: datetime) -> str:
     for row in rows:
         if is_late(row, now):
             last = row["last_success_at"]
-            seconds = (now - last).total_seconds() if last else float("inf")
-            said = f"{row['tenant']} ({words.duration(seconds)} ago)" if last else f"{row['tenant']} (never)"
-            ages[row["tenant"]] = max(ages.get(row["tenant"], (0.0, "")), (seconds, said))
+            seconds = (now - last).total_seconds() if last else inf
+            ago = f"{words.duration(seconds)} ago" if seconds > 0 else "in the future: check the clock"
+            said = f"{row['tenant']} ({ago if last else 'never'})"
+            ages[row["tenant"]] = max(ages.get(row["tenant"], (-inf, "")), (seconds, said))
     if not ages:
         return ""
     named = _named([said for _, said in sorted(ages.values(), reverse=True)])

@@ -665,4 +665,8 @@ def _age(seconds: float | None) -> str:
         return "never"
     import pendulum
 
+    from pipelines.status import MOST_SKEW_SECONDS
+
+    if seconds < -MOST_SKEW_SECONDS:
+        return "in the future: check the clock"
     return str(pendulum.duration(seconds=int(seconds)).in_words()) + " ago" if seconds >= 1 else "just now"

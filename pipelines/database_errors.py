@@ -57,8 +57,10 @@ def as_warehouse_error(error: BaseException, warehouse: Path) -> WarehouseError 
             f"{warehouse} has other tables or columns than this program's ({text}): restore a backup or move it "
             "away, then sync again"
         )
-    # The system names the file that it speaks of; it may be another one.
+    # The system names the file that it speaks of; it may be another one. SQLite keeps the quota alone.
     place = told.filename if isinstance(told, OSError) and told.filename else warehouse
+    if isinstance(told, sqlite3.Error):
+        place = warehouse.with_name("quota.sqlite")
     return WarehouseError(f"{place} could not be read or written ({text}); mend that, then sync again")
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -172,18 +173,22 @@ def _publish_tenant(
 
 
 def _remove_tenants(data_dir: DataDir, kept: Collection[str]) -> None:
-    """Remove what was published for tenants that are not published any more."""
+    """Remove what was published for tenants that are not published any more; what others put there stays."""
     for folder in (data_dir.published_by_tenant, data_dir.snapshots_by_tenant):
         for path in folder.iterdir() if folder.exists() else ():
-            if path.name not in kept:
-                path.unlink() if path.is_symlink() else shutil.rmtree(path)
-        if folder.exists() and not kept:
+            if path.name in kept:
+                continue
+            if path.is_symlink() and folder == data_dir.published_by_tenant:
+                path.unlink()
+            elif path.is_dir() and not path.is_symlink() and folder == data_dir.snapshots_by_tenant:
+                shutil.rmtree(path)
+        if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
 
 
 def _make_folder(data_dir: DataDir, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    folder.chmod(data_dir.published_dir_mode)
+    _set_mode(data_dir, folder)
 
 
 def _quoted(text: object) -> str:
@@ -276,7 +281,15 @@ def _copy_comments(cursor: duckdb.DuckDBPyConnection) -> None:
 
 def _set_modes(data_dir: DataDir, folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
-        path.chmod(data_dir.published_dir_mode if path.is_dir() else data_dir.published_file_mode)
+        _set_mode(data_dir, path)
+
+
+def _set_mode(data_dir: DataDir, path: Path) -> None:
+    if path.is_dir():
+        # A folder that hands its group on to what is made in it goes on doing so.
+        path.chmod(data_dir.published_dir_mode | path.stat().st_mode & stat.S_ISGID)
+    else:
+        path.chmod(data_dir.published_file_mode)
 
 
 def _switch(link: Path, target: Path) -> None:

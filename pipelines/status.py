@@ -19,6 +19,8 @@ from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 
 FORMAT = 1
+# A last success further in the future than clocks usually differ is an alarm of its own.
+MOST_SKEW_SECONDS = 300
 FIELDS = (
     "last_success_at",
     "failing_since",
@@ -100,7 +102,8 @@ def known_facts(data_dir: DataDir) -> dict[str, Any]:
 def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
     """The tenants and resources whose last success is further back, or that have none; else `published`, likewise.
 
-    A list that is not offered needs none, unless the tenant offers no list at all: then its address is wrong.
+    A list that is not offered needs none, unless the tenant offers no list at all: then its address is wrong. A success
+    in the future tells nothing of now: a clock was wrong then, or is.
     """
     late = []
     for tenant, resources in report["tenants"].items():
@@ -108,7 +111,8 @@ def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
         for resource, facts in resources.items():
             if offers_some and facts["last_run_status"] == "unavailable":
                 continue
-            if facts["age_seconds"] is None or facts["age_seconds"] > longest.total_seconds():
+            age = facts["age_seconds"]
+            if age is None or age > longest.total_seconds() or age < -MOST_SKEW_SECONDS:
                 late.append(f"{tenant}.{resource}")
     ages = [facts["age_seconds"] for resources in report["tenants"].values() for facts in resources.values()]
     # A first sync at work has rows before it has a snapshot.

@@ -229,6 +229,8 @@ def test_a_tenant_that_was_taken_out_is_not_late_but_named(published, snapshot, 
     screen = Screen()
     assert "1 of 2 tenants late" in screen.words
     assert screen.notices[0].startswith("Stale data. Last complete sync: contoso_emea (29")
+    last_ran(-1, "tenant = 'contoso_emea'")
+    assert "contoso_emea (in the future: check the clock)" in Screen().notices[0]
     last_ran(31, "tenant = 'contoso_emea'")
     screen = Screen()
     assert "fresh" in screen.words

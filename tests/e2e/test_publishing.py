@@ -238,3 +238,16 @@ def test_a_run_that_fails_is_published_with_the_rows_of_before(open_stage, world
     assert len(stage.published().table("marts.machine_actions")) == 1
     statuses = {row["last_run_status"] for row in stage.published().table("marts.sync_freshness")}
     assert statuses == {"failed"}
+
+
+def test_a_folder_that_hands_its_group_on_goes_on_doing_so(open_stage, world):
+    stage = open_stage(world, publishes=True, publish_by_tenant=True)
+    stage.sync().assert_ok()
+    folders = [stage.data_dir / "snapshots", stage.data_dir / "snapshots_by_tenant" / "contoso"]
+    for folder in folders:
+        folder.chmod(0o2750)
+    stage.clock.advance(minutes=15)
+    stage.sync().assert_ok()
+    for folder in folders:
+        assert mode(folder) == 0o2750
+        assert mode(max(path for path in folder.iterdir())) == 0o2750

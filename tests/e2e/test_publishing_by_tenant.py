@@ -148,3 +148,18 @@ def test_the_key_is_true_or_false_and_nothing_else(program):
     done = program("status")
     assert done.code == 2
     assert "sync.publish_by_tenant must be true or false, not 1" in done.err
+
+
+def test_what_others_put_among_the_tenants_snapshots_stays_and_is_no_failure(open_stage):
+    stage = open_stage({name: world_of(name) for name in TENANTS}, publishes=True, publish_by_tenant=True)
+    stage.sync().assert_ok()
+    folders = [stage.data_dir / name for name in ("published_by_tenant", "snapshots_by_tenant")]
+    for folder in folders:
+        (folder / ".DS_Store").touch()
+    (folders[0] / "notes").mkdir()
+    stage.clock.advance(minutes=15)
+    stage.sync(publish_by_tenant=False).assert_ok()
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [
+        [".DS_Store", "notes"],
+        [".DS_Store"],
+    ]

@@ -56,6 +56,19 @@ def test_a_tenant_is_too_old_when_its_last_success_is_or_when_it_never_had_one(o
     assert too_old(report, timedelta(minutes=32)) == []
 
 
+def test_a_success_in_the_future_is_no_fresh_one(open_stage):
+    stage = open_stage(publishes=True)
+    stage.sync().assert_ok()
+    ahead = stage.clock() - timedelta(hours=1)
+    assert too_old(read_status(stage.settings(), ahead), timedelta(days=9)) == [
+        "contoso.machine_actions",
+        "contoso.investigations",
+    ]
+    assert (
+        too_old(read_status(stage.settings(), stage.clock() - timedelta(minutes=4)), timedelta(days=9)) == []
+    )
+
+
 def test_a_tenant_that_offers_no_list_at_all_is_too_old(stage):
     for endpoint in ("machineactions", "investigations"):
         stage.sim.faults.add(Status(404), endpoint, times=None)

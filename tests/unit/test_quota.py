@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from support.records import NOW
 
+from pipelines.database_errors import as_warehouse_error
 from pipelines.quota import Quota
 
 
@@ -101,3 +104,9 @@ def test_a_limit_that_the_other_makes_pointless_is_no_error(quota, per_minute, p
     limited = quota(per_minute=per_minute, per_hour=per_hour)
     passed = sum(calls_at(limited, *(n / 100 for n in range(min(per_minute, per_hour) + 1))))
     assert passed == min(per_minute, per_hour)
+
+
+def test_what_sqlite_cannot_write_is_told_of_the_quota_and_not_of_the_warehouse():
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    told = str(as_warehouse_error(error, Path("data/warehouse.duckdb")))
+    assert told.startswith("data/quota.sqlite could not be read or written (attempt to write a readonly")
