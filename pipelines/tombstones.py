@@ -34,7 +34,13 @@ PEOPLE: dict[str, str | None] = {
 # The other columns that hold what somebody wrote. Keys, links and codes are never changed.
 FREE_TEXTS = ("requestor_comment", "cancellation_comment", "title", "status_details")
 # A name within a longer text, such as a comment, is found where it looks like an address.
-ADDRESS = re.compile(r"\w[\w.!#^~'+&%-]{0,150}@\w[\w-]{0,62}(?:\.\w[\w-]{0,62}){0,8}")
+ADDRESS = re.compile(r"(?:%[0-9A-Fa-f]{2})?\w[\w.!#^~'+&%-]{0,150}@\w[\w-]{0,62}(?:\.\w[\w-]{0,62}){0,8}")
+# Where one may begin within what looks like a longer one: behind a mark that texts put before it. Dots, dashes and plus
+# signs are not among them, as they are part of other people's addresses.
+BEGINNING = re.compile(r"%[0-9A-Fa-f]{2}|[!#&%^~']|^_+")
+# Where it may end: before a new sentence, and before a dash or underscore behind its last dot. `contoso.com.au` is
+# another's domain.
+ENDING = re.compile(r"(?<=[a-z0-9])\.(?=[A-Z])|[_-](?=[^.]*$)")
 
 
 def spelling(name: str) -> str:
@@ -122,7 +128,18 @@ class Tombstones:
     def _without_addresses(self, text: str) -> str:
         if "@" not in text:
             return text
-        return ADDRESS.sub(lambda found: FORGOTTEN if self.is_forgotten(found[0]) else found[0], text)
+        return ADDRESS.sub(lambda found: self._without_address(found[0]), text)
+
+    def _without_address(self, found: str) -> str:
+        """What looks like one address; the text around may touch it, as in `INC1#alice@contoso.com.Thanks`."""
+        at = found.index("@")
+        begins = [0, *(mark.end() for mark in BEGINNING.finditer(found[:at]))]
+        ends = [len(found), *(mark.start() for mark in ENDING.finditer(found, at))]
+        for begin in begins:
+            for end in ends:
+                if self.is_forgotten(found[begin:end]):
+                    return found[:begin] + FORGOTTEN + found[end:]
+        return found
 
     def _json_without_names(self, text: str) -> str:
         value = json_text.parse_member(text)

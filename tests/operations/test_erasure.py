@@ -519,6 +519,12 @@ def test_forgetting_one_person_after_another_forgets_both(acted):
         ("to Alice@contoso.com, 'alice@contoso.com' <alice@contoso.com>.", "to forgotten, 'forgotten' <forgotten>."),
         ("malice@contoso.com and alice@contoso.com.au", "malice@contoso.com and alice@contoso.com.au"),
         ("alice is no address", "alice is no address"),
+        ("asked by alice@contoso.com.Please release", "asked by forgotten.Please release"),
+        ("_alice@contoso.com_ asked, alice@contoso.com-approved", "_forgotten_ asked, forgotten-approved"),
+        ("INC4711#alice@contoso.com INC-1!alice@contoso.com", "INC4711#forgotten INC-1!forgotten"),
+        ("bob&alice@contoso.com mailto:%20alice@contoso.com", "bob&forgotten mailto:%20forgotten"),
+        ("%20malice@contoso.com dr.alice@contoso.com a-alice@contoso.com b+alice@contoso.com x_alice@contoso.com",) * 2,
+        ("alice@contoso.com-x.net alice@contoso.community",) * 2,
     ],
 )  # fmt: skip
 def test_a_name_is_found_whole_in_any_case_and_as_an_address_within_a_text(text, left):
