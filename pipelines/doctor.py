@@ -28,7 +28,7 @@ from pipelines.permissions import permission_for
 from pipelines.quota import Quota
 from pipelines.records import RESOURCES
 from pipelines.settings import Settings, TenantSettings
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, check_free
 
 PATIENCE_SECONDS = 30.0
 LARGEST_SKEW = timedelta(minutes=5)  # what Microsoft Entra lets pass
@@ -108,6 +108,7 @@ def _database(data_dir: DataDir) -> Finding:
     try:
         with telling_of(data_dir.warehouse):
             data_dir.check_link()
+            check_free(data_dir.warehouse)
             warehouse = Warehouse(data_dir.warehouse, read_only=True)
             try:
                 counts = warehouse.row_counts() if warehouse.has_state_tables() else {}

@@ -5,6 +5,7 @@ The database is the authority on how far each tenant was read. Rows of the state
 transaction after its rows.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -633,6 +634,18 @@ def _limit(connection: duckdb.DuckDBPyConnection, memory: str, most_threads: int
     connection.execute(f"set threads = {min(most_threads, os.cpu_count() or 1)}")
 
 
+def check_free(path: Path) -> None:
+    """Raise WarehouseError where another program has the database open, if only to read: a sync needs it alone.
+
+    Not for a process that has it open itself: closing the file here would let go of its lock.
+    """
+    with suppress(PermissionError), path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _held_open(path) from None
+
+
 def rewrite(path: Path) -> None:
     """Write the closed database anew, so that nothing of erased rows is left in its free blocks."""
     # Where it is a link, what it leads to.
@@ -682,13 +695,17 @@ def _remove_spilt(connection: duckdb.DuckDBPyConnection) -> None:
         ) from error
 
 
+def _held_open(path: Path) -> WarehouseError:
+    return WarehouseError(
+        f"{path} is held open by another program, which blocks a sync: close it, "
+        "and let dashboards read data/published instead"
+    )
+
+
 def _open_error(path: Path, error: Exception) -> WarehouseError:
     text = str(error)
     if "lock on file" in text:
-        return WarehouseError(
-            f"{path} is held open by another program, which blocks a sync: close it, "
-            "and let dashboards read data/published instead"
-        )
+        return _held_open(path)
     if "not a valid DuckDB" in text:
         return WarehouseError(
             f"{path} is no DuckDB database: move it away or restore a backup, then sync again"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
+import duckdb
 import pytest
 from support.credentials import certificate, pem, pem_file, rsa_key
 
@@ -258,6 +261,26 @@ def test_a_lock_that_is_held_is_no_fault(program, configured, doctor):
         done = program("doctor")
     assert done.code == 0
     assert "ok   lock: held: a sync is running; the database is not looked at meanwhile" in done.out
+
+
+READER = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(); sys.stdin.read()"
+
+
+def test_a_database_that_a_reader_holds_open_is_red_and_stays_held(stage, doctor, program):
+    path = program.folder / "data" / "warehouse.duckdb"
+    path.parent.mkdir()
+    duckdb.connect(str(path)).close()
+    _, code = doctor()
+    assert code == 0
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        reader.stdout.readline()
+        for _ in range(2):
+            found, code = doctor()
+            assert "held open by another program, which blocks a sync" in only(found, "database")
+            assert code == 1
+        reader.stdin.close()
 
 
 def test_a_database_that_cannot_be_read_is_red(program, doctor):
