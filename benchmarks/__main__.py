@@ -19,8 +19,7 @@ from benchmarks.scenarios import (
 
 SMALL, MIDDLE, LARGE = 100_000, 1_000_000, 5_000_000
 MANY_TENANTS = 400_000
-# What is measured without an option is to end within 15 minutes, also on a machine of half the speed: minutes after
-# which a part repeats nothing.
+# Minutes after which a part repeats nothing: without an option, a machine of half the speed is to be done in some 15.
 REPEATS_END = {"small": 3.5, "middle": 8.5, "later": 10.5}
 
 
