@@ -261,12 +261,7 @@ def publish() -> None:
     data_dir.create()
     now = Clock().now()
     with data_dir.locked(), telling_of(data_dir.warehouse), opened(data_dir, now) as warehouse:
-        if warehouse.has_state_tables():
-            warehouse.create_tables()
-            warehouse.create_views(now, settings.aliases)
-        # What a lost database leaves must not replace what is published.
-        if not (warehouse.has_state_tables() and warehouse.has_been_read()):
-            raise WarehouseError(f"{data_dir.warehouse} holds nothing yet: run defender-sync sync first")
+        warehouse.prepare_to_publish(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
         snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
     typer.echo(f"published {snapshot}")

@@ -71,7 +71,7 @@ def erase(
     now = clock.now()
     with data_dir.locked(), telling_of(data_dir.warehouse):
         with opened(data_dir, now) as warehouse:
-            _prepare(warehouse, settings, now)
+            warehouse.prepare_to_publish(now, settings.aliases)
             known = _all_tenants(warehouse, settings)
             unknown = sorted(set(tenants or ()) - set(known))
             if unknown:
@@ -101,15 +101,6 @@ def _erase_copies(data_dir: DataDir, now: datetime, *, by_tenant: bool) -> Path:
     with opened(data_dir, now) as warehouse:
         status.note_end(data_dir, warehouse, now)
         return publish(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True, keeps_before=False)
-
-
-def _prepare(warehouse: Warehouse, settings: Settings, now: datetime) -> None:
-    if warehouse.has_state_tables():
-        warehouse.create_tables()
-        warehouse.create_views(now, settings.aliases)
-        if warehouse.has_rows():
-            return
-    raise WarehouseError(f"{warehouse.path} holds nothing yet: run defender-sync sync first")
 
 
 def _all_tenants(warehouse: Warehouse, settings: Settings) -> list[str]:

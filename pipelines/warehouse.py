@@ -7,7 +7,6 @@ transaction after its rows.
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -252,6 +251,17 @@ class Warehouse:
                 [version, wanted, now],
             )
 
+    def prepare_to_publish(self, now: datetime, aliases: Mapping[str, str]) -> None:
+        """Tables and views as this program has them. Raises WarehouseError where nothing was ever read: what a lost
+        database leaves must not replace what is published.
+        """
+        if self.has_state_tables():
+            self.create_tables()
+            self.create_views(now, aliases)
+            if self.row_counts() or self.has_been_read():
+                return
+        raise WarehouseError(f"{self.path} holds nothing yet: run defender-sync sync first")
+
     # --- what was erased ---
 
     def tombstones(self, tenant: str) -> Tombstones:
@@ -271,10 +281,6 @@ class Warehouse:
                 )
 
     # --- how far ---
-
-    def has_rows(self) -> bool:
-        """Whether it holds anything that was read."""
-        return bool(self.row_counts()) or self.has_been_read()
 
     def has_been_read(self) -> bool:
         """Whether a chunk was ever committed; until then its marts would call silence an answer."""
@@ -683,11 +689,11 @@ def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 def _remove_spilt(connection: duckdb.DuckDBPyConnection) -> None:
     """Remove what killed runs wrote aside: rows, which may have been erased since."""
-    [(told,)] = connection.execute("select current_setting('temp_directory')").fetchall()
-    folder = Path(told)
+    [(folder,)] = connection.execute("select current_setting('temp_directory')").fetchall()
     try:
-        for each in folder.iterdir() if folder.is_dir() else ():
-            each.unlink() if each.is_symlink() or each.is_file() else shutil.rmtree(each)
+        # DuckDB's own files only, wherever that folder is.
+        for spilt in Path(folder).glob("duckdb_temp_*"):
+            spilt.unlink()
     except OSError as error:
         connection.close()
         raise WarehouseError(
