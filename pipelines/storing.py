@@ -60,14 +60,14 @@ class ChunkWriter:
             self._warehouse.remove_rows(chunk.tenant, chunk.resource, purged_ids)
         changes = self._warehouse.changes(chunk.tenant, chunk.resource, incoming)
         if changes.table.num_rows:
-            is_all_new = changes.known_ids.num_rows == 0
+            is_all_new = changes.known.num_rows == 0
             self._loader.load(chunk.tenant, {chunk.resource.name: [changes.table]}, is_all_new=is_all_new)
         self._warehouse.commit(
             chunk.tenant,
             chunk.resource,
             stamp=chunk.stamp,
             has_changes=changes.table.num_rows > 0,
-            known_ids=changes.known_ids,
+            known=changes.known,
             bad_records=tombstones.kept_records(chunk.resource, chunk.bad_records),
             gone_ids=chunk.gone_ids,
             watermark=chunk.watermark,

@@ -44,7 +44,9 @@ MOST_DELETED = 0.3
 LEAVE_ROW_GROUPS = "set max_vacuum_tasks = 0"
 TIDY_ROW_GROUPS = "reset max_vacuum_tasks"
 TICK = timedelta(microseconds=1)
-NO_IDS = pa.table({"id": pa.array([], pa.string())})
+NOTHING_KNOWN = pa.table(
+    {"id": pa.array([], pa.string()), "created_at": pa.array([], pa.timestamp("us", "UTC"))}
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,13 @@ class RangeKey:
 
 @dataclass(frozen=True)
 class Changes:
-    """The rows of a chunk that are new or differ from what the warehouse has, the ids of all that it has, and
-    how many are gone.
+    """The rows of a chunk that are new or differ from what the warehouse has, `id` and `created_at` of all that it
+    has, and how many are gone.
     """
 
     table: pa.Table
     rows_new: int
-    known_ids: pa.Table = field(default_factory=lambda: NO_IDS)
+    known: pa.Table = field(default_factory=lambda: NOTHING_KNOWN)
     rows_gone: int = 0
 
     @property
@@ -320,11 +322,20 @@ class Warehouse:
         )
         cursor = self.cursor()
         cursor.register("incoming", incoming)
-        kept = f"from {SCHEMA}.{resource.name} where tenant = ? and id in (select id from incoming)"
-        # Ids alone are quick to look up in a large table; most chunks of a first load know none.
-        known_ids = cursor.sql(f"select id {kept}", params=[tenant]).to_arrow_table()
+        at = resource.cursor_column
+        stored = f"from {SCHEMA}.{resource.name} where tenant = ? and"
+        # Rows lie roughly in the order in which they were created. So those created when the incoming ones were are
+        # quick to find, and mostly are all; that of some the time has changed, or that they are new, is looked up by
+        # ids alone, which most chunks of a first load do not find.
+        for kept in (
+            f"{stored} (id, {at}) in (select id, {at} from incoming)",
+            f"{stored} id in (select id from incoming)",
+        ):
+            known = cursor.sql(f"select id, {at} as created_at {kept}", params=[tenant]).to_arrow_table()
+            if known.num_rows == incoming.num_rows:
+                break
         table = incoming
-        if known_ids.num_rows:
+        if known.num_rows:
             table = cursor.sql(
                 f"select incoming.* from incoming left join ({kept}) as kept on kept.id = incoming.id "
                 f"where kept.id is null or kept.gone_at is not null or {differs}",
@@ -332,7 +343,7 @@ class Warehouse:
             ).to_arrow_table()
         cursor.unregister("incoming")
         cursor.close()
-        return Changes(table.cast(incoming.schema), incoming.num_rows - known_ids.num_rows, known_ids)
+        return Changes(table.cast(incoming.schema), incoming.num_rows - known.num_rows, known)
 
     def commit(
         self,
@@ -341,7 +352,7 @@ class Warehouse:
         *,
         stamp: datetime,
         has_changes: bool = False,
-        known_ids: pa.Table = NO_IDS,
+        known: pa.Table = NOTHING_KNOWN,
         bad_records: Iterable[BadRecord] = (),
         gone_ids: Sequence[str] = (),
         watermark: datetime | None = None,
@@ -351,20 +362,14 @@ class Warehouse:
     ) -> None:
         """Finish a chunk whose changed rows are loaded: versions, read stamps, quarantine, and how far.
 
-        `stamp` is the `synced_at` of the rows loaded, and of no other yet; `known_ids` are the rows that were
-        there before.
+        `stamp` is the `synced_at` of the rows loaded, and of no other yet; `known` are `id` and `created_at`
+        of the rows that were there before.
         """
         with self.transaction() as cursor:
             if has_changes:
                 self._add_versions(cursor, tenant, resource, "synced_at = ?", [stamp])
-            if known_ids.num_rows:
-                cursor.register("read_ids", known_ids)
-                cursor.execute(
-                    f"update {SCHEMA}.{resource.name} set synced_at = ? "
-                    "where tenant = ? and synced_at < ? and id in (select id from read_ids)",
-                    [stamp, tenant, stamp],
-                )
-                cursor.unregister("read_ids")
+            if known.num_rows:
+                self._stamp(cursor, tenant, resource, known, stamp)
             self._quarantine(cursor, tenant, resource, bad_records, stamp)
             if gone_ids:
                 cursor.execute(
@@ -391,6 +396,29 @@ class Warehouse:
                 """,
                 [tenant, resource.name, watermark, largest_page, scrubbed_until, stamp],
             )
+
+    def _stamp(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        tenant: str,
+        resource: Resource,
+        known: pa.Table,
+        stamp: datetime,
+    ) -> None:
+        """Note of rows that were there before, and are as they were, when they were read."""
+        at = resource.cursor_column
+        # As in `changes`: by their times too, those are found without a look at all others.
+        places = [f"(id, {at}) in (select id, created_at from known)"]
+        if known["created_at"].null_count:
+            places.append(f"{at} is null and id in (select id from known where created_at is null)")
+        cursor.register("known", known)
+        for place in places:
+            cursor.execute(
+                f"update {SCHEMA}.{resource.name} set synced_at = ? "
+                f"where tenant = ? and synced_at < ? and {place}",
+                [stamp, tenant, stamp],
+            )
+        cursor.unregister("known")
 
     def add_missing_versions(self) -> None:
         """Versions of rows, of any tenant, that a run loaded but did not live to commit."""

@@ -413,6 +413,24 @@ def test_an_investigation_without_a_start_is_read_and_followed(open_stage, world
     stage.assert_in_step()
 
 
+@pytest.mark.parametrize("is_one_new", [False, True])
+def test_rows_that_are_as_they_were_tell_when_they_were_read_last(open_stage, world, is_one_new):
+    for number in range(3):
+        world.put_investigation(investigation(f"{number}", ago(minutes=number + 1), state="Running"))
+        world.put_investigation(investigation(f"1{number}", None, state="Queued"))
+    stage = open_stage(world, scrub_calls=0)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=15)
+    if is_one_new:
+        world.put_investigation(investigation("20", ago(minutes=2), state="Running"))
+        world.put_investigation(investigation("21", None, state="Queued"))
+    done = stage.sync().assert_ok()
+    assert done.run("investigations").rows_new == (2 if is_one_new else 0)
+    read_at = stage.warehouse().rows("select id, synced_at from defender.investigations order by all")
+    assert [row["id"] for row in read_at if row["synced_at"] < stage.clock() - timedelta(minutes=1)] == []
+    stage.assert_in_step()
+
+
 def test_a_row_that_appears_late_within_the_lookback_is_loaded(open_stage, world):
     stage = open_stage(world, scrub_calls=0)
     stage.sync().assert_ok()
