@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import sql_files
 from pipelines.database_errors import as_warehouse_error
@@ -47,6 +48,7 @@ TICK = timedelta(microseconds=1)
 NOTHING_KNOWN = pa.table(
     {"id": pa.array([], pa.string()), "created_at": pa.array([], pa.timestamp("us", "UTC"))}
 )
+NOTHING_COMPARED = NOTHING_KNOWN.append_column("differs", pa.array([], pa.bool_()))
 
 
 @dataclass(frozen=True)
@@ -316,34 +318,41 @@ class Warehouse:
         """The rows of `incoming` that the warehouse does not hold as they are."""
         if not incoming.num_rows:
             return Changes(incoming, 0)
+        cursor = self.cursor()
+        cursor.register("incoming", incoming)
+        known = self._compared(cursor, tenant, resource, incoming)
+        cursor.unregister("incoming")
+        cursor.close()
+        same_ids = known.filter(pc.invert(known["differs"]))["id"]
+        is_same = pc.is_in(incoming["id"], same_ids)
+        table = incoming.filter(pc.invert(is_same)) if same_ids else incoming
+        return Changes(table, incoming.num_rows - known.num_rows, known.drop_columns("differs"))
+
+    def _compared(
+        self, cursor: duckdb.DuckDBPyConnection, tenant: str, resource: Resource, incoming: pa.Table
+    ) -> pa.Table:
+        """`id` and `created_at` of the kept rows that are in `incoming` too, and whether they differ there."""
+        kept, at = f"{SCHEMA}.{resource.name}", resource.cursor_column
         differs = " or ".join(
             f"kept.{name}{'::varchar' if name in resource.json_columns else ''} is distinct from incoming.{name}"
             for name in resource.api_columns
         )
-        cursor = self.cursor()
-        cursor.register("incoming", incoming)
-        at = resource.cursor_column
-        stored = f"from {SCHEMA}.{resource.name} where tenant = ? and"
-        # Rows lie roughly in the order in which they were created. So those created when the incoming ones were are
-        # quick to find, and mostly are all; that of some the time has changed, or that they are new, is looked up by
-        # ids alone, which most chunks of a first load do not find.
-        for kept in (
-            f"{stored} (id, {at}) in (select id, {at} from incoming)",
-            f"{stored} id in (select id from incoming)",
-        ):
-            known = cursor.sql(f"select id, {at} as created_at {kept}", params=[tenant]).to_arrow_table()
-            if known.num_rows == incoming.num_rows:
-                break
-        table = incoming
-        if known.num_rows:
-            table = cursor.sql(
-                f"select incoming.* from incoming left join ({kept}) as kept on kept.id = incoming.id "
-                f"where kept.id is null or kept.gone_at is not null or {differs}",
-                params=[tenant],
-            ).to_arrow_table()
-        cursor.unregister("incoming")
-        cursor.close()
-        return Changes(table.cast(incoming.schema), incoming.num_rows - known.num_rows, known)
+        compare = (
+            f"select kept.id, kept.{at} as created_at, kept.gone_at is not null or {differs} as differs "
+            f"from incoming inner join {kept} as kept on kept.tenant = ? and kept.id = incoming.id"
+        )
+        # Rows lie roughly in the order in which they were created: found by their times too, others are not looked at.
+        near = f"select exists (from {kept} where tenant = ? and {at} between ? and ?)"
+        times = pc.min_max(incoming[at])
+        known = NOTHING_COMPARED
+        if self._one(near, [tenant, times["min"].as_py(), times["max"].as_py()])[0]:
+            known = cursor.sql(f"{compare} and kept.{at} = incoming.{at}", params=[tenant]).to_arrow_table()
+        if known.num_rows < incoming.num_rows:
+            # Ids alone are quick to look up in a large table, and mostly the others are new.
+            everywhere = f"select count(*) from {kept} where tenant = ? and id in (select id from incoming)"
+            if cursor.execute(everywhere, [tenant]).fetchall()[0][0] > known.num_rows:
+                known = cursor.sql(compare, params=[tenant]).to_arrow_table()
+        return known
 
     def commit(
         self,
