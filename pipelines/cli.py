@@ -252,6 +252,7 @@ def publish() -> None:
     from pipelines.database_errors import telling_of
     from pipelines.errors import WarehouseError
     from pipelines.publish import publish as write_snapshot
+    from pipelines.status import note_published
     from pipelines.upgrades import opened
 
     settings = _settings(None)
@@ -264,6 +265,7 @@ def publish() -> None:
         warehouse.prepare_to_publish(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
         snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
+        note_published(data_dir)
     typer.echo(f"published {snapshot}")
 
 
@@ -650,6 +652,12 @@ def _print_status(report: dict[str, Any]) -> None:
     console.print(table)
     for problem in problems:
         console.print(Text(problem, style="yellow"))
+    if report["failed_run"]:
+        failed = report["failed_run"]
+        what = f"the run of {failed['at'][:19]}Z failed as a whole (exit code {failed['exit_code']})"
+        console.print(Text(f"{what}: {plain(failed['error'])}", style="yellow"))
+    published = report["published_age_seconds"]
+    console.print(f"published {_age(published)}" if published is not None else "nothing is published yet")
     if report["running"]:
         started = report["running"]["started_at"][:19]
         console.print(Text(f"a sync is running since {started}Z (process {report['running']['pid']})"))
@@ -664,4 +672,8 @@ def _age(seconds: float | None) -> str:
 
     if seconds < -MOST_SKEW_SECONDS:
         return "in the future: check the clock"
-    return str(pendulum.duration(seconds=int(seconds)).in_words()) + " ago" if seconds >= 1 else "just now"
+    if seconds < 1:
+        return "just now"
+    # Nobody counts the seconds of a day.
+    unit = 3600 if seconds >= 86400 else 60 if seconds >= 3600 else 1
+    return f"{pendulum.duration(seconds=int(seconds) // unit * unit).in_words()} ago"

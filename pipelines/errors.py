@@ -18,6 +18,8 @@ No I/O here. Every message is one or two lines that say what is wrong, where, an
 import signal
 from enum import IntEnum
 
+from pipelines.plain_text import plain
+
 
 class ExitCode(IntEnum):
     """The command's exit codes, a contract with schedulers."""
@@ -91,3 +93,11 @@ class StoppedError(DefenderSyncError):
     def __init__(self, signal_number: int = signal.SIGTERM) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}; what was committed stays")
         self.exit_code = 128 + signal_number
+
+
+def describe(error: BaseException) -> str:
+    """An error in a line: its own words where it is one of ours, else its kind and first line."""
+    if isinstance(error, DefenderSyncError):
+        return plain(str(error))
+    lines = str(error).strip().splitlines()
+    return f"unexpected {type(error).__name__}" + (f": {plain(lines[0])[:300]}" if lines else "")

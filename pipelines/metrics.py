@@ -44,6 +44,7 @@ RUN_FIGURES = (
     ("run_exit_code", "exit_code", "Exit code of the last run that had the lock."),
     ("run_started_timestamp_seconds", "started_at", "Start of that run."),
     ("run_finished_timestamp_seconds", "finished_at", "End of that run."),
+    ("published_timestamp_seconds", "published_at", "When what is published was written."),
 )
 RUN_NAMES = frozenset(f"defender_sync_{name}" for name, _, _ in RUN_FIGURES)
 
@@ -102,7 +103,8 @@ def _run_families(run: Mapping[str, Any]) -> Iterator["Metric"]:
     from prometheus_client.core import GaugeMetricFamily
 
     for name, key, text in RUN_FIGURES:
-        yield GaugeMetricFamily(f"defender_sync_{name}", text, value=_number(run[key]))
+        if run[key] is not None:
+            yield GaugeMetricFamily(f"defender_sync_{name}", text, value=_number(run[key]))
 
 
 def _families_before(path: Path) -> Iterator["Metric"]:

@@ -46,6 +46,19 @@ def note_start(data_dir: DataDir, run_id: str, started_at: datetime) -> None:
     _save(data_dir, document)
 
 
+def note_failure(data_dir: DataDir, now: datetime, exit_code: int, error: str) -> None:
+    """Write that the run failed as a whole, beside what was known before. The end of the next takes it away."""
+    document = _load(data_dir)
+    document["running"] = None
+    document["failed_run"] = {"at": now.isoformat(), "exit_code": exit_code, "error": error}
+    _save(data_dir, document)
+
+
+def note_published(data_dir: DataDir) -> None:
+    """Write that what a run failed of as a whole is mended."""
+    _save(data_dir, {**_load(data_dir), "failed_run": None})
+
+
 def note_end(data_dir: DataDir, warehouse: Warehouse, now: datetime) -> None:
     """Write how things stand at the end of a run."""
     cursor = warehouse.cursor()
@@ -59,7 +72,8 @@ def note_end(data_dir: DataDir, warehouse: Warehouse, now: datetime) -> None:
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in zip(FIELDS, values, strict=True)
         }
-    _save(data_dir, {"format": FORMAT, "written_at": now.isoformat(), "running": None, "tenants": tenants})
+    written = {"format": FORMAT, "written_at": now.isoformat()}
+    _save(data_dir, {**written, "running": None, "failed_run": None, "tenants": tenants})
 
 
 def read_status(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -67,6 +81,7 @@ def read_status(settings: Settings, now: datetime) -> dict[str, Any]:
     data_dir = DataDir(settings.data_dir)
     document = _load(data_dir)
     running = document["running"] if data_dir.is_locked() else None
+    published = published_at(data_dir)
     tenants: dict[str, Any] = {}
     for tenant in settings.tenants:
         known = document["tenants"].get(tenant.name, {})
@@ -79,16 +94,18 @@ def read_status(settings: Settings, now: datetime) -> dict[str, Any]:
         "as_of": now.isoformat(),
         "data_dir": str(settings.data_dir),
         "running": running,
-        "published_at": _published_at(data_dir),
+        "failed_run": document["failed_run"],
+        "published_at": published and published.isoformat(),
+        "published_age_seconds": published and (now - published).total_seconds(),
         "tenants": tenants,
     }
 
 
-def _published_at(data_dir: DataDir) -> str | None:
+def published_at(data_dir: DataDir) -> datetime | None:
     """When what is published was written, as its folder is named; None where nothing is."""
     try:
         name = data_dir.published.readlink().name
-        return datetime.strptime(name[:27], SNAPSHOT_TIME).replace(tzinfo=UTC).isoformat()
+        return datetime.strptime(name[:27], SNAPSHOT_TIME).replace(tzinfo=UTC)
     except (OSError, ValueError):
         return None
 
@@ -117,8 +134,8 @@ def too_old(report: dict[str, Any], longest: timedelta) -> list[str]:
     ages = [facts["age_seconds"] for resources in report["tenants"].values() for facts in resources.values()]
     # A first sync at work has rows before it has a snapshot.
     if not late and report["running"] is None and any(age is not None for age in ages):
-        published_at = report["published_at"]
-        if published_at is None or _time(report["as_of"]) - _time(published_at) > longest:
+        published_age = report["published_age_seconds"]
+        if published_age is None or not -MOST_SKEW_SECONDS <= published_age <= longest.total_seconds():
             late.append("published")
     return late
 
@@ -165,7 +182,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def _load(data_dir: DataDir) -> dict[str, Any]:
-    empty: dict[str, Any] = {"format": FORMAT, "running": None, "tenants": {}}
+    empty: dict[str, Any] = {"format": FORMAT, "running": None, "failed_run": None, "tenants": {}}
     try:
         document = json.loads(data_dir.status.read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -187,6 +204,11 @@ def _is_ours(document: dict[str, Any]) -> bool:
         running = document.get("running")
         if running is not None:
             _time(running["started_at"])
+        failed = document.get("failed_run")
+        if failed is not None:
+            _time(failed["at"])
+            if not isinstance(failed["exit_code"], int) or not isinstance(failed["error"], str):
+                return False
         for resources in document.get("tenants", {}).values():
             for facts in resources.values():
                 if facts.get("last_success_at"):

@@ -28,9 +28,9 @@ from pipelines.errors import (
     NotOfferedError,
     PartialError,
     StoppedError,
+    describe,
 )
 from pipelines.local_simulator import simulated_tenants
-from pipelines.plain_text import plain
 from pipelines.publish import publish
 from pipelines.quota import Quota
 from pipelines.range_sync import BACKFILL, RECONCILE, RangeSync
@@ -338,11 +338,3 @@ class _Run:
             outcome.run.checks_failed = failed.get((outcome.run.tenant, outcome.run.resource), 0)
             if outcome.run.checks_failed:
                 self._warehouse.save_run(outcome.run)
-
-
-def describe(error: BaseException) -> str:
-    """An error in a line: its own words where it is one of ours, else its kind and first line."""
-    if isinstance(error, DefenderSyncError):
-        return plain(str(error))
-    lines = str(error).strip().splitlines()
-    return f"unexpected {type(error).__name__}" + (f": {plain(lines[0])[:300]}" if lines else "")

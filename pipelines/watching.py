@@ -1,4 +1,4 @@
-"""What a run leaves for those who watch it: the metrics file, and changes of health for the webhook.
+"""What a run leaves for those who watch it: the metrics file, changes of health for the webhook, and how it failed.
 
 Never makes a run fail: what goes wrong here is a warning.
 """
@@ -14,9 +14,9 @@ from pipelines import status
 from pipelines.alerts import Alerts
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
-from pipelines.errors import DefenderSyncError, ExitCode, StoppedError
+from pipelines.errors import DefenderSyncError, ExitCode, StoppedError, describe
 from pipelines.health import FAILING, REMEDIES, STALE, Facts, health, is_worse
-from pipelines.metrics import write_metrics
+from pipelines.metrics import Figures, write_metrics
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 
@@ -76,6 +76,9 @@ class Watch:
         self._started_at = clock.now()
         self._max_age = timedelta(minutes=settings.alerts.max_age_minutes)
         self._run_id: str | None = None
+        # As of the end of reading; None for a run that does not come to it.
+        self._measured: Figures | None = None
+        self._exit_code = 0
 
     @contextmanager
     def of_run(self) -> Iterator[None]:
@@ -86,8 +89,10 @@ class Watch:
             raise
         except Exception as error:
             code = error.exit_code if isinstance(error, DefenderSyncError) else ExitCode.UNEXPECTED
+            with _only_warning("status"):
+                status.note_failure(self._data_dir, self._clock.now(), code, describe(error))
             with _only_warning("metrics"):
-                self._write_metrics(code, None)
+                self._write_metrics(code)
             with _only_warning("alerts"):
                 self._tell_of_failure(code)
             raise
@@ -99,26 +104,33 @@ class Watch:
             self._tell(warehouse, None)
 
     def measured(self, warehouse: Warehouse, exit_code: int) -> None:
-        """Write the run's figures; `status.json` is up to date."""
+        """Take the run's figures, which are written when what it read is published; `status.json` is up to date."""
+        self._exit_code = exit_code
         with _only_warning("metrics"):
-            self._write_metrics(exit_code, self._figures(warehouse))
+            self._measured = self._figures(warehouse)
 
     def ended(self, warehouse: Warehouse, codes: Codes) -> None:
-        """Tell what changed; `codes` has the exit code of each resource alone."""
+        """Write the figures, and tell what changed; `codes` has the exit code of each resource alone."""
+        with _only_warning("metrics"):
+            self._write_metrics(self._exit_code)
         with _only_warning("alerts"):
             self._tell(warehouse, codes)
 
     # --- metrics ---
 
-    def _write_metrics(
-        self, exit_code: int, figures: Mapping[tuple[str, str], Mapping[str, Any]] | None
-    ) -> None:
-        run = {"exit_code": exit_code, "started_at": self._started_at, "finished_at": self._clock.now()}
+    def _write_metrics(self, exit_code: int) -> None:
+        run = {
+            "exit_code": exit_code,
+            "started_at": self._started_at,
+            "finished_at": self._clock.now(),
+            "published_at": status.published_at(self._data_dir),
+        }
         elsewhere = self._settings.sync.metrics_file
         if elsewhere:
-            write_metrics(Path(elsewhere).expanduser(), self._data_dir.published_file_mode, run, figures)
+            path, mode = Path(elsewhere).expanduser(), self._data_dir.published_file_mode
         else:
-            write_metrics(self._data_dir.metrics, 0o600, run, figures)
+            path, mode = self._data_dir.metrics, 0o600
+        write_metrics(path, mode, run, self._measured)
 
     def _figures(self, warehouse: Warehouse) -> dict[tuple[str, str], dict[str, Any]]:
         """Those of every configured tenant, also of one that this run left out."""
@@ -177,13 +189,15 @@ class Watch:
         alerts = self._alerts()
         if alerts is None:
             return
-        told = {
-            "exit_code": code,
-            "remedy": REMEDIES[ExitCode(code)],
-            "last_success_at": None,
-            "run_id": self._run_id,
-        }
+        known = status.known_facts(self._data_dir)
         for tenant, resource in self._asked():
+            last_success_at = known.get(tenant, {}).get(resource, {}).get("last_success_at")
+            told = {
+                "exit_code": code,
+                "remedy": REMEDIES[ExitCode(code)],
+                "last_success_at": last_success_at and datetime.fromisoformat(last_success_at),
+                "run_id": self._run_id,
+            }
             before = alerts.noted(tenant, resource)
             state = STALE if before and before.state == STALE else FAILING
             alerts.note(tenant, resource, state, self._clock.now(), of_run=True, facts=told)

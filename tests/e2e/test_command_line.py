@@ -114,9 +114,24 @@ def test_status_and_publish_tell_of_the_last_run(here, real, program):
     before = here("status")
     assert before.code == 0
     assert "never" in before.out
+    assert "nothing is published yet" in before.out
     assert here("sync").code == 0
 
+    snapshots = program.folder / "data" / "snapshots"
+    snapshots.rename(aside := program.folder / "aside")
+    snapshots.touch()
+    assert here("sync").code == 1
+    failed = " ".join(here("status").out.split())
+    assert re.search(
+        r"the run of \S+Z failed as a whole \(exit code 1\): the snapshot cannot be written", failed
+    )
+    snapshots.unlink()
+    aside.rename(snapshots)
+    assert here("publish").code == 0
+
     table = here("status")
+    assert "failed" not in table.out
+    assert re.search(r"^published (just now|\d+ seconds? ago)$", table.out, re.MULTILINE)
     assert table.code == 0
     [line] = [line for line in table.out.splitlines() if "machine_actions" in line]
     assert re.search(r"contoso\s+machine_actions\s+.*\s3\s+3\s+succeeded\s+\d+/min, \d+/h", line)

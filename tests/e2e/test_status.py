@@ -87,8 +87,46 @@ def test_what_is_published_is_too_old_where_it_is_not_written_any_more(open_stag
     assert datetime.fromisoformat(read_status(stage.settings(), at)["published_at"]) == at
     with unpublished():
         stage.sync().assert_ok()
-    assert too_old(read_status(stage.settings(), stage.clock()), timedelta(minutes=5)) == ["published"]
+    report = read_status(stage.settings(), stage.clock())
+    assert report["published_age_seconds"] == 600
+    assert too_old(report, timedelta(minutes=5)) == ["published"]
+    assert too_old({**report, "published_age_seconds": -600}, timedelta(days=9)) == ["published"]
     assert too_old(read_status(stage.settings(), stage.clock()), timedelta(minutes=15)) == []
+
+
+def test_a_run_that_failed_as_a_whole_is_told_until_one_does_not(open_stage, monkeypatch):
+    stage = open_stage(publishes=True)
+    stage.sync().assert_ok()
+    facts = read_status(stage.settings(), stage.clock())["tenants"]
+    warehouse = stage.data_dir / "warehouse.duckdb"
+    kept = warehouse.read_bytes()
+    warehouse.write_bytes(b"no database" * 1000)
+    at = stage.clock.advance(minutes=10)
+    with pytest.raises(WarehouseError) as failure:
+        stage.sync()
+    report = read_status(stage.settings(), at)
+    assert report["failed_run"] == {"at": at.isoformat(), "exit_code": 1, "error": str(failure.value)}
+    assert report["running"] is None
+    told = report["tenants"]["contoso"]["machine_actions"]
+    assert told == {**facts["contoso"]["machine_actions"], "age_seconds": 600, **left_of(told)}
+
+    warehouse.write_bytes(kept)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.publish._set_modes", full_disk)
+        with pytest.raises(WarehouseError):
+            stage.sync()
+    assert "the snapshot cannot be written" in read_status(stage.settings(), at)["failed_run"]["error"]
+    stage.clock.advance(minutes=10)
+    stage.sync().assert_ok()
+    assert read_status(stage.settings(), stage.clock())["failed_run"] is None
+
+
+def full_disk(*_args):
+    raise OSError(28, "No space left on device")
+
+
+def left_of(facts):
+    return {name: facts[name] for name in ("quota_left_minute", "quota_left_hour")}
 
 
 def test_calls_whose_count_cannot_be_read_are_not_known(stage):
@@ -125,6 +163,8 @@ def test_calls_left_are_those_of_the_last_minute_and_hour(stage):
         "null",
         '{"tenants":[]}',
         '{"running":1}',
+        '{"failed_run":1}',
+        '{"failed_run":{"at":"2026-11-20T12:00:00+00:00","exit_code":"1","error":""}}',
         '{"tenants":{"contoso":{"x":{"last_success_at":5}}}}',
     ],
 )

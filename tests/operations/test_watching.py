@@ -159,6 +159,40 @@ def test_a_run_that_fails_as_a_whole_is_told_beside_the_figures_before(stage):
     assert after["run_exit_code",] == 1
 
 
+def test_the_metrics_tell_when_what_is_published_was_written(open_stage, monkeypatch):
+    stage = open_stage(ScriptedWorld([action("a", ago(hours=1))]), publishes=True)
+    stage.sync().assert_ok()
+    published = stage.clock()
+    assert metrics(stage)["published_timestamp_seconds",] == published.timestamp()
+    stage.clock.advance(minutes=15)
+    stage.sim.world.put_action(action("b", ago(minutes=5)))
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.publish._set_modes", full_disk)
+        with pytest.raises(WarehouseError):
+            stage.sync()
+    found = metrics(stage)
+    assert (found["run_exit_code",], found["published_timestamp_seconds",]) == (1, published.timestamp())
+    assert found["rows", *MACHINE_ACTIONS] == 2, "what was read is told, though it is not published"
+    stage.clock.advance(minutes=15)
+    stage.sync().assert_ok()
+    assert metrics(stage)["published_timestamp_seconds",] == stage.clock().timestamp()
+
+
+def full_disk(*_args: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_failure_of_the_run_as_a_whole_tells_when_a_sync_last_succeeded(stage, receiver):
+    sync(stage, receiver).assert_ok()
+    succeeded_at = stage.clock()
+    (stage.data_dir / "warehouse.duckdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(WarehouseError):
+        sync(stage, receiver)
+    for message in receiver.take():
+        assert message["to"] == "failing"
+        assert message["last_success_at"] == succeeded_at.isoformat().replace("+00:00", "Z")
+
+
 def test_the_metrics_file_is_whole_at_any_moment(stage):
     stage.sync().assert_ok()
     whole, ended = set(), threading.Event()
@@ -592,6 +626,7 @@ def test_an_unknown_key_of_the_environment_is_named(program):
 
 
 def test_the_document_tells_every_metric_key_and_remedy(stage, receiver):
+    stage.publishes = True
     stage.sync().assert_ok()
     fail(stage)
     sync(stage, receiver)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines import errors
-from pipelines.errors import ExitCode
-from pipelines.sync import Outcome, RunResult, describe
+from pipelines.errors import ExitCode, describe
+from pipelines.sync import Outcome, RunResult
 from pipelines.warehouse import RunRow
 
 CODES = {
