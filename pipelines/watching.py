@@ -130,7 +130,11 @@ class Watch:
             path, mode = Path(elsewhere).expanduser(), self._data_dir.published_file_mode
         else:
             path, mode = self._data_dir.metrics, 0o600
-        write_metrics(path, mode, run, self._measured)
+        try:
+            write_metrics(path, mode, run, self._measured)
+        except OSError as error:
+            place = f"sync.metrics_file {path}" if elsewhere else str(path)
+            logger.warning("the metrics of this run could not be written: %s: %s", place, error.strerror)
 
     def _figures(self, warehouse: Warehouse) -> dict[tuple[str, str], dict[str, Any]]:
         """Those of every configured tenant, also of one that this run left out."""

@@ -227,7 +227,14 @@ def test_metrics_that_cannot_be_written_are_a_warning(stage, caplog):
     metrics_file(stage).mkdir()
     stage.sync().assert_ok()
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["the metrics of this run could not be written or told (IsADirectoryError)"]
+    path = metrics_file(stage)
+    assert warnings == [f"the metrics of this run could not be written: {path}: Is a directory"]
+
+
+def test_a_folder_for_the_metrics_that_is_not_there_is_told_with_its_key(stage, caplog, tmp_path):
+    stage.sync(metrics_file=str(tmp_path / "none" / "defender_sync.prom")).assert_ok()
+    [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert f"sync.metrics_file {tmp_path}/none/defender_sync.prom: No such file" in warning
 
 
 # --- alerts: what is told, and when ---------------------------------------------------------------
