@@ -56,7 +56,10 @@ def note_failure(data_dir: DataDir, now: datetime, exit_code: int, error: str) -
 
 def note_published(data_dir: DataDir) -> None:
     """Write that what a run failed of as a whole is mended."""
-    _save(data_dir, {**_load(data_dir), "failed_run": None})
+    document = _load(data_dir)
+    # A file that is missing tells nothing of its tenants: only a sync writes it anew.
+    if document["failed_run"] is not None:
+        _save(data_dir, {**document, "failed_run": None})
 
 
 def note_end(data_dir: DataDir, warehouse: Warehouse, now: datetime) -> None:

@@ -129,6 +129,11 @@ def test_status_and_publish_tell_of_the_last_run(here, real, program):
     aside.rename(snapshots)
     assert here("publish").code == 0
 
+    (status := program.folder / "data" / "status.json").rename(aside)
+    assert here("publish").code == 0
+    assert here("status").code == 1, "what is missing is not made up"
+    aside.rename(status)
+
     table = here("status")
     assert "failed" not in table.out
     assert re.search(r"^published (just now|\d+ seconds? ago)$", table.out, re.MULTILINE)
