@@ -252,7 +252,7 @@ def publish() -> None:
     from pipelines.database_errors import telling_of
     from pipelines.errors import WarehouseError
     from pipelines.publish import publish as write_snapshot
-    from pipelines.status import note_published
+    from pipelines.status import note_recovery
     from pipelines.upgrades import opened
 
     settings = _settings(None)
@@ -265,8 +265,8 @@ def publish() -> None:
         warehouse.prepare_to_publish(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
         snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
-        note_published(data_dir)
-    typer.echo(f"published {snapshot}")
+        typer.echo(f"published {snapshot}")
+        note_recovery(data_dir)
 
 
 @app.command()

@@ -47,15 +47,15 @@ def note_start(data_dir: DataDir, run_id: str, started_at: datetime) -> None:
 
 
 def note_failure(data_dir: DataDir, now: datetime, exit_code: int, error: str) -> None:
-    """Write that the run failed as a whole, beside what was known before. The end of the next takes it away."""
+    """Write that the run failed as a whole, beside what was known before, until `note_recovery`."""
     document = _load(data_dir)
     document["running"] = None
     document["failed_run"] = {"at": now.isoformat(), "exit_code": exit_code, "error": error}
     _save(data_dir, document)
 
 
-def note_published(data_dir: DataDir) -> None:
-    """Write that what a run failed of as a whole is mended."""
+def note_recovery(data_dir: DataDir) -> None:
+    """Write that what a run failed of as a whole is mended: the database opens, and the snapshot is written."""
     document = _load(data_dir)
     # A file that is missing tells nothing of its tenants: only a sync writes it anew.
     if document["failed_run"] is not None:
@@ -63,7 +63,7 @@ def note_published(data_dir: DataDir) -> None:
 
 
 def note_end(data_dir: DataDir, warehouse: Warehouse, now: datetime) -> None:
-    """Write how things stand at the end of a run."""
+    """Write how things stand at the end of a run; what is published comes later."""
     cursor = warehouse.cursor()
     rows = cursor.execute(
         f"select tenant, resource, {', '.join(FIELDS)} from marts.sync_freshness order by all"
@@ -75,8 +75,8 @@ def note_end(data_dir: DataDir, warehouse: Warehouse, now: datetime) -> None:
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in zip(FIELDS, values, strict=True)
         }
-    written = {"format": FORMAT, "written_at": now.isoformat()}
-    _save(data_dir, {**written, "running": None, "failed_run": None, "tenants": tenants})
+    written = {"format": FORMAT, "written_at": now.isoformat(), "failed_run": _load(data_dir)["failed_run"]}
+    _save(data_dir, {**written, "running": None, "tenants": tenants})
 
 
 def read_status(settings: Settings, now: datetime) -> dict[str, Any]:

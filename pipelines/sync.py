@@ -212,6 +212,7 @@ class _Run:
             by_tenant = self._settings.sync.publish_by_tenant
             snapshot = publish(self._warehouse, self._data_dir, self._clock.now(), by_tenant=by_tenant)
             self._observer.published(str(snapshot))
+        status.note_recovery(self._data_dir)
         self._watch.ended(self._warehouse, self._result.exit_codes)
         return self._result
 

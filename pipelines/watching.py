@@ -5,7 +5,7 @@ Never makes a run fail: what goes wrong here is a warning.
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pipelines import status
 from pipelines.alerts import Alerts
 from pipelines.clock import Clock
 from pipelines.data_dir import DataDir
-from pipelines.errors import DefenderSyncError, ExitCode, StoppedError, describe
+from pipelines.errors import DefenderSyncError, ExitCode, StoppedError, WarehouseError, describe
 from pipelines.health import FAILING, REMEDIES, STALE, Facts, health, is_worse
 from pipelines.metrics import Figures, write_metrics
 from pipelines.settings import Settings
@@ -193,7 +193,10 @@ class Watch:
         alerts = self._alerts()
         if alerts is None:
             return
-        known = status.known_facts(self._data_dir)
+        known: dict[str, Any] = {}
+        # It may be why the run failed.
+        with suppress(WarehouseError):
+            known = status.known_facts(self._data_dir)
         for tenant, resource in self._asked():
             last_success_at = known.get(tenant, {}).get(resource, {}).get("last_success_at")
             told = {

@@ -8,7 +8,7 @@ import pytest
 from support.records import NOW, action, ago
 from support.stage import unpublished
 
-from pipelines.errors import ConfigurationError, WarehouseError
+from pipelines.errors import ConfigurationError, StoppedError, WarehouseError
 from pipelines.status import parse_duration, read_status, too_old
 from simulator import RunFirst, Status
 
@@ -116,9 +116,21 @@ def test_a_run_that_failed_as_a_whole_is_told_until_one_does_not(open_stage, mon
         with pytest.raises(WarehouseError):
             stage.sync()
     assert "the snapshot cannot be written" in read_status(stage.settings(), at)["failed_run"]["error"]
+    for at_which in ("pipelines.sync._Run._check", "pipelines.sync.publish"):
+        with monkeypatch.context() as patch:
+            patch.setattr(at_which, stopped)
+            with pytest.raises(StoppedError):
+                stage.sync()
+        assert read_status(stage.settings(), at)["failed_run"] is not None, (
+            "a run that was stopped mends nothing"
+        )
     stage.clock.advance(minutes=10)
     stage.sync().assert_ok()
     assert read_status(stage.settings(), stage.clock())["failed_run"] is None
+
+
+def stopped(*_args, **_options):
+    raise StoppedError
 
 
 def full_disk(*_args):

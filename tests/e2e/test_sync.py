@@ -431,6 +431,18 @@ def test_rows_that_are_as_they_were_tell_when_they_were_read_last(open_stage, wo
     stage.assert_in_step()
 
 
+def test_a_start_that_the_api_corrects_changes_its_row_among_others_that_are_as_they_were(open_stage, world):
+    for number in range(3):
+        world.put_investigation(investigation(f"{number}", ago(days=number + 1), state="Running"))
+    stage = open_stage(world, scrub_calls=0)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=15)
+    world.change("1", startTime=iso(ago(days=2, seconds=1)))
+    run = stage.sync().assert_ok().run("investigations")
+    assert (run.rows_read, run.rows_new, run.rows_changed) == (3, 0, 1)
+    stage.assert_in_step()
+
+
 def test_a_row_that_appears_late_within_the_lookback_is_loaded(open_stage, world):
     stage = open_stage(world, scrub_calls=0)
     stage.sync().assert_ok()

@@ -193,6 +193,23 @@ def test_a_failure_of_the_run_as_a_whole_tells_when_a_sync_last_succeeded(stage,
         assert message["last_success_at"] == succeeded_at.isoformat().replace("+00:00", "Z")
 
 
+def test_a_status_that_is_somebody_else_s_fails_the_run_and_is_told(stage, receiver, monkeypatch):
+    sync(stage, receiver).assert_ok()
+
+    read_text = Path.read_text
+
+    def refused(path: Path) -> str:
+        if path.name == "status.json":
+            raise PermissionError
+        return read_text(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refused)
+        with pytest.raises(WarehouseError, match="its owner's only"):
+            sync(stage, receiver)
+    assert {message["to"] for message in receiver.take()} == {"failing"}
+
+
 def test_the_metrics_file_is_whole_at_any_moment(stage):
     stage.sync().assert_ok()
     whole, ended = set(), threading.Event()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines import errors
+from pipelines.cli import _age
 from pipelines.errors import ExitCode, describe
 from pipelines.sync import Outcome, RunResult
 from pipelines.warehouse import RunRow
@@ -91,3 +92,23 @@ def test_an_error_of_ours_tells_itself_and_any_other_its_kind_and_first_line():
     assert describe(KeyError("k")) == "unexpected KeyError: 'k'"
     assert describe(ValueError("one\ntwo")) == "unexpected ValueError: one"
     assert describe(ValueError()) == "unexpected ValueError"
+    assert describe(errors.WarehouseError("one\n\x1b[31mtwo")) == "one  [31mtwo"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (None, "never"),
+        (-301, "in the future: check the clock"),
+        (-300, "just now"),
+        (0.9, "just now"),
+        (1, "1 second ago"),
+        (3_599.9, "59 minutes 59 seconds ago"),
+        (3_659, "1 hour ago"),
+        (86_399, "23 hours 59 minutes ago"),
+        (86_400 + 3_599, "1 day ago"),
+        (86_400 * 9 + 7_200, "1 week 2 days 2 hours ago"),
+    ],
+)
+def test_an_age_is_told_as_exactly_as_it_matters(seconds, told):
+    assert _age(seconds) == told
