@@ -198,10 +198,10 @@ def test_a_status_that_is_somebody_else_s_fails_the_run_and_is_told(stage, recei
 
     read_text = Path.read_text
 
-    def refused(path: Path) -> str:
+    def refused(path: Path, *args: str) -> str:
         if path.name == "status.json":
             raise PermissionError
-        return read_text(path)
+        return read_text(path, *args)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_text", refused)
