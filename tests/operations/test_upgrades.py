@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -65,9 +66,12 @@ def contents(path: Path) -> dict[str, list[dict]]:
 
 
 def files(stage) -> dict[Path, bytes]:
-    """All of the data directory, but for the figures of the last run, which tell of a failed one too."""
-    found = [path for path in stage.data_dir.rglob("*") if path.is_file()]
-    return {path: path.read_bytes() for path in found if path.name != "metrics.prom"}
+    """All of the data directory, but for what tells that the last run failed: its figures, and a key of the status."""
+    found = {path: path.read_bytes() for path in stage.data_dir.rglob("*") if path.is_file()}
+    found.pop(stage.data_dir / "metrics.prom", None)
+    status = json.loads(found.pop(stage.data_dir / "status.json"))
+    del status["failed_run"]
+    return {**found, stage.data_dir / "status.json": json.dumps(status, sort_keys=True).encode()}
 
 
 def test_an_older_warehouse_is_carried_forward_and_syncs_on(old):
