@@ -188,14 +188,12 @@ def test_a_failure_of_the_run_as_a_whole_tells_when_a_sync_last_succeeded(stage,
     (stage.data_dir / "warehouse.duckdb").write_bytes(b"no database" * 1000)
     with pytest.raises(WarehouseError):
         sync(stage, receiver)
-    for message in receiver.take():
-        assert message["to"] == "failing"
-        assert message["last_success_at"] == succeeded_at.isoformat().replace("+00:00", "Z")
+    told = [(message["to"], message["last_success_at"]) for message in receiver.take()]
+    assert told == [("failing", succeeded_at.isoformat().replace("+00:00", "Z"))] * 2, "of both resources"
 
 
 def test_a_status_that_is_somebody_else_s_fails_the_run_and_is_told(stage, receiver, monkeypatch):
     sync(stage, receiver).assert_ok()
-
     read_text = Path.read_text
 
     def refused(path: Path, *args: str) -> str:
