@@ -307,9 +307,9 @@ class Bench:
     def _env(
         self, served: Served | None = None, data: Path | None = None, tenants: Sequence[str] = ONE_TENANT
     ) -> dict[str, str]:
-        env = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SYNC__", "TENANTS__"))
-        }
+        # As for whoever installs it, Python keeps what it compiled: else each start would compile this project anew.
+        ours = ("SYNC__", "TENANTS__", "PYTHONDONTWRITEBYTECODE")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         env["PYTHONPATH"] = str(ROOT)
         if served is not None and data is not None:
             env |= {
