@@ -12,16 +12,17 @@ import duckdb
 from pipelines.records import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
-# The catalog. Its `touched_RESOURCE (tenant, id, synced_at, content)` are the rows read since,
-# `changed_RESOURCE (tenant, id)` those of them that are new or differ.
+# The catalog. Its `as_of` is the view of that name, worked out once; `touched_RESOURCE (tenant, id, synced_at, content)`
+# are the rows read since, `changed_RESOURCE (tenant, id)` those of them that are new or differ.
 CATALOG = "differences"
 
 
 @contextmanager
 def catalog(warehouse: Warehouse) -> Iterator[None]:
-    """Have the catalog, empty, for as long as the `with` lasts."""
+    """Have the catalog, with `as_of` alone, for as long as the `with` lasts."""
     warehouse.connection.execute(f"attach ':memory:' as {CATALOG}")
     try:
+        warehouse.connection.execute(f"create table {CATALOG}.as_of as from staging.as_of")
         yield
     finally:
         warehouse.connection.execute(f"detach {CATALOG}")

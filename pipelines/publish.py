@@ -21,10 +21,9 @@ from pipelines import snapshot_files, sql_files
 from pipelines.background import Background
 from pipelines.data_dir import PARTIAL, SNAPSHOT_TIME, DataDir
 from pipelines.errors import WarehouseError
-from pipelines.records import RESOURCES
-from pipelines.renewal import BASIS, basis_of, renew
+from pipelines.renewal import BASIS, RUN_TABLES, basis_of, renew
 from pipelines.snapshot_files import DATABASE, PARQUET
-from pipelines.warehouse import SCHEMA, Warehouse
+from pipelines.warehouse import SCHEMA, STATE_TABLES, Warehouse
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +31,7 @@ logger = logging.getLogger(__name__)
 MORE_MEMORY = "1500MB"
 # The published file is named like schema `defender`, so its state tables stand in schema `main`: then
 # `defender.machine_actions` is the catalog's table, and not an ambiguous reference.
-STATE_TABLES = (
-    *RESOURCES,
-    *(resource.versions_table for resource in RESOURCES.values()),
-    "quarantine",
-    "watermarks",
-    "sync_runs",
-)
+PUBLISHED_TABLES = (*STATE_TABLES, *RUN_TABLES)
 
 
 @dataclass(frozen=True)
@@ -232,7 +225,7 @@ def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None
     with snapshot_files.attached(warehouse, folder) as cursor:
         cursor.execute("create schema snapshot.marts")
         with Background(warehouse) as background:
-            for table in STATE_TABLES:
+            for table in PUBLISHED_TABLES:
                 background.execute(
                     f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
                 )
@@ -268,7 +261,7 @@ def _copy_comments(cursor: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     statements = []
     for kind, schema, table, column, comment in comments:
-        if schema == SCHEMA and table not in STATE_TABLES:
+        if schema == SCHEMA and table not in PUBLISHED_TABLES:
             continue
         place = f"snapshot.{'main' if schema == SCHEMA else schema}.{table}" + (
             f'."{column}"' if column else ""

@@ -16,11 +16,8 @@ from pipelines.background import Background
 from pipelines.differences import CATALOG
 from pipelines.records import RESOURCES
 from pipelines.snapshot_files import DATABASE
-from pipelines.warehouse import SCHEMA, Warehouse
+from pipelines.warehouse import SCHEMA, STATE_TABLES, Warehouse
 
-STATE_TABLES = tuple(
-    table for resource in RESOURCES.values() for table in (resource.name, resource.versions_table)
-)
 # The file of a snapshot that tells on what basis it was made.
 BASIS = ".basis"
 # What every run writes to: small, and copied whole.
@@ -99,9 +96,9 @@ def _may_be_renewed(cursor: duckdb.DuckDBPyConnection) -> bool:
     )
 
 
-_AS_OF_IS_EARLIER = """
+_AS_OF_IS_EARLIER = f"""
     select exists (
-        from marts.sync_freshness as fresh inner join former.marts.sync_freshness as former using (tenant, resource)
+        from {CATALOG}.as_of as fresh inner join former.marts.sync_freshness as former using (tenant)
         where fresh.as_of < former.as_of or (fresh.as_of is null) <> (former.as_of is null)
     )
 """
@@ -130,7 +127,7 @@ _BASIS = f"""
         select schema_name || view_name || sql as part from duckdb_views()
         where database_name = current_database() and list_contains({list(sql_files.VIEW_LAYERS)}, schema_name)
         union all
-        select row(tenant, resource, known_since)::varchar from marts.sync_freshness
+        select row(tenant, known_since)::varchar from staging.coverage
         union all
         select purges::varchar from {SCHEMA}.purges as purges
         union all

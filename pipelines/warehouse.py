@@ -30,6 +30,9 @@ from pipelines.windows import Window
 SCHEMA = "defender"
 # dlt's copy of the rows that it merges.
 STAGING_SCHEMA = f"{SCHEMA}_staging"
+STATE_TABLES = tuple(
+    table for resource in RESOURCES.values() for table in (resource.name, resource.versions_table)
+)
 # What DuckDB may hold; beyond it, it writes aside. Each of its threads needs some of it: more of them would not fit.
 MEMORY_LIMIT = "500MB"
 MOST_THREADS = 4
@@ -119,6 +122,7 @@ class Warehouse:
         self.connection = _connect(path, read_only)
         self._is_read_only = read_only
         self._is_left_open = False
+        self._has_grown = False
         self._refuse_newer_version()
 
     def close(self) -> None:
@@ -142,6 +146,9 @@ class Warehouse:
         tables = self._rows(
             "select schema_name, table_name from duckdb_tables() where database_name = current_database()", []
         )
+        if not self._has_grown:
+            # Only what is stored makes row groups of theirs, and they have so many that looking takes a while.
+            tables = [names for names in tables if names[1] not in STATE_TABLES]
         spare = 0
         for names in tables:
             # Somebody's own tables may have any name.
@@ -376,6 +383,7 @@ class Warehouse:
         """
         with self.transaction() as cursor:
             if has_changes:
+                self._has_grown = True
                 self._add_versions(cursor, tenant, resource, "synced_at = ?", [stamp])
             if known.num_rows:
                 self._stamp(cursor, tenant, resource, known, stamp)

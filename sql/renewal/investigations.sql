@@ -6,7 +6,7 @@ set
         when investigations.started_at > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(investigations.started_at)
     end
-from staging.as_of as as_of
+from differences.as_of as as_of
 where investigations.tenant = as_of.tenant;
 
 update snapshot.marts.investigations

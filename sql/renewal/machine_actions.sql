@@ -6,7 +6,7 @@ set
         when machine_actions.created_at > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(machine_actions.created_at)
     end
-from staging.as_of as as_of
+from differences.as_of as as_of
 where machine_actions.tenant = as_of.tenant;
 
 update snapshot.marts.machine_actions
