@@ -4,11 +4,12 @@ A row of such a mart tells of one machine, or of one action or investigation on 
 of these machines alone, give these rows as they are over all. Marts that look across machines are not among them.
 """
 
+from contextlib import closing
+
 import duckdb
 
-from pipelines import sql_files
+from pipelines import excerpt, sql_files
 from pipelines.differences import CATALOG, content
-from pipelines.records import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
 # By mart, the column that says which of its rows are replaced, and the table of the catalog that lists its values.
@@ -24,8 +25,6 @@ KEYS = {
     "machine_containment": ("machine_id", "affected_machines"),
     "containment_episodes": ("machine_id", "affected_machines"),
 }
-# Told by the rows of all machines, or by the configuration: taken over as they are.
-WHOLE_VIEWS = ("as_of", "coverage", "requestor_aliases")
 # What moves with time alone.
 TIMES = ("as_of", "age_seconds", "synced_at")
 
@@ -95,56 +94,34 @@ def share_of_actions(cursor: duckdb.DuckDBPyConnection) -> float:
     return float(row[0]) if row else 0.0
 
 
-def work_out_marts(warehouse: Warehouse, cursor: duckdb.DuckDBPyConnection) -> None:
+def work_out_marts(warehouse: Warehouse) -> None:
     """Make the marts of `KEYS` in schema `marts` of the catalog, over the rows of the affected machines."""
-    for schema in (SCHEMA, *sql_files.VIEW_LAYERS):
-        cursor.execute(f"create schema {CATALOG}.{schema}")
-    cursor.execute(_ROWS.format(catalog=CATALOG, schema=SCHEMA))
-    for resource in RESOURCES.values():
-        cursor.execute(
-            f"create table {CATALOG}.{SCHEMA}.{resource.versions_table} as "
-            f"from {SCHEMA}.{resource.versions_table} "
-            f"where (tenant, id) in (select tenant, id from {CATALOG}.{SCHEMA}.{resource.name})"
-        )
-    for view in WHOLE_VIEWS:
-        cursor.execute(f"create table {CATALOG}.staging.{view} as from staging.{view}")
-    within = warehouse.cursor()
-    try:
-        # There, `staging.x` and `defender.x` are those of the catalog.
-        within.execute(f"use {CATALOG}")
-        for view, query in sql_files.view_queries("staging").items():
-            if view not in WHOLE_VIEWS:
-                within.execute(f"create view staging.{view} as {query}")
+    with closing(excerpt.make(warehouse, CATALOG, _ROWS)) as within:
         for mart, query in sql_files.view_queries("marts").items():
             if mart in KEYS:
                 within.execute(f"create table marts.{mart} as {query}")
-    finally:
-        within.close()
 
 
-_ROWS = """
-create table {catalog}.{schema}.machine_actions as
-from {schema}.machine_actions where (tenant, machine_id) in (from {catalog}.affected_machines)
-union all
--- On no machine: of all others that changed, the machine is among the affected.
-from {schema}.machine_actions where machine_id is null and (tenant, id) in (from {catalog}.changed_machine_actions);
-
-create table {catalog}.{schema}.investigations as
-with placed as (
-    from {catalog}.investigations semi join {catalog}.affected_investigations using (tenant, investigation_id)
-)
-from {schema}.investigations
-where (tenant, id) in (
-    select tenant, investigation_id from placed
-    union all
-    select tenant, twin_investigation_id from placed where twin_investigation_id is not null
-);
-
--- Views of the other marts ask for these.
-create table {catalog}.{schema}.sync_runs as from {schema}.sync_runs limit 0;
-create table {catalog}.{schema}.watermarks as from {schema}.watermarks limit 0;
-create table {catalog}.{schema}.quarantine as from {schema}.quarantine limit 0;
-"""
+_ROWS = {
+    "machine_actions": f"""
+        from {SCHEMA}.machine_actions where (tenant, machine_id) in (from {CATALOG}.affected_machines)
+        union all
+        -- On no machine: of all others that changed, the machine is among the affected.
+        from {SCHEMA}.machine_actions
+        where machine_id is null and (tenant, id) in (from {CATALOG}.changed_machine_actions)
+    """,
+    "investigations": f"""
+        with placed as (
+            from {CATALOG}.investigations semi join {CATALOG}.affected_investigations using (tenant, investigation_id)
+        )
+        from {SCHEMA}.investigations
+        where (tenant, id) in (
+            select tenant, investigation_id from placed
+            union all
+            select tenant, twin_investigation_id from placed where twin_investigation_id is not null
+        )
+    """,
+}
 
 
 def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> bool:

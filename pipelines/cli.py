@@ -264,7 +264,7 @@ def publish() -> None:
     with data_dir.locked(), telling_of(data_dir.warehouse), opened(data_dir, now) as warehouse:
         warehouse.prepare_to_publish(now, settings.aliases)
         by_tenant = settings.sync.publish_by_tenant
-        snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True)
+        snapshot = write_snapshot(warehouse, data_dir, now, by_tenant=by_tenant)
         typer.echo(f"published {snapshot}")
         note_recovery(data_dir)
 

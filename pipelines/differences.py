@@ -12,8 +12,9 @@ import duckdb
 from pipelines.records import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
-# The catalog. Its `as_of` is the view of that name, worked out once; `touched_RESOURCE (tenant, id, synced_at, content)`
-# are the rows read since, `changed_RESOURCE (tenant, id)` those of them that are new or differ.
+# The catalog. Its `as_of` is the view of that name, worked out once; its
+# `touched_RESOURCE (tenant, id, synced_at, content)` are the rows read since, `changed_RESOURCE (tenant, id)` those of
+# them that are new or differ.
 CATALOG = "differences"
 
 
@@ -53,15 +54,27 @@ def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:
 
 
 def are_all_found(cursor: duckdb.DuckDBPyConnection, former: str) -> bool:
-    """Whether all rows that were not read since are the same on both sides, and all versions of unchanged ones."""
-    return all(
-        _others(cursor, f"{former}.{table}", found) == _others(cursor, f"{SCHEMA}.{table}", found)
-        for resource in RESOURCES.values()
-        for table, found in (
-            (resource.name, f"touched_{resource.name}"),
-            (resource.versions_table, f"changed_{resource.name}"),
+    """Whether all rows that were not read since are the same on both sides, and all versions of unchanged ones; and
+    no row stands twice.
+    """
+    for name, resource in RESOURCES.items():
+        kept, before = (_others(cursor, f"{schema}.{name}", f"touched_{name}") for schema in (SCHEMA, former))
+        versions = resource.versions_table
+        kept_versions, versions_before = (
+            _others(cursor, f"{schema}.{versions}", f"changed_{name}") for schema in (SCHEMA, former)
         )
-    )
+        if kept != before or kept_versions != versions_before or not _stand_once(cursor, name, kept[0]):
+            return False
+    return True
+
+
+def _stand_once(cursor: duckdb.DuckDBPyConnection, resource: str, others: object) -> bool:
+    """Whether each row that was read since is the only one of its id: the others are proven by their content."""
+    counts = cursor.execute(
+        f"select (select count(*) from {SCHEMA}.{resource}), count(*), count(distinct (tenant, id)) "
+        f"from {CATALOG}.touched_{resource}"
+    ).fetchone()
+    return counts is not None and counts[0] - others == counts[1] == counts[2]
 
 
 def changed_share(cursor: duckdb.DuckDBPyConnection, resource: str) -> float:
@@ -73,15 +86,15 @@ def changed_share(cursor: duckdb.DuckDBPyConnection, resource: str) -> float:
     return float(row[0]) if row else 0.0
 
 
-def _others(cursor: duckdb.DuckDBPyConnection, table: str, found: str) -> list[tuple[object, ...]]:
-    """What tells two contents of a table apart, rows left out that were found."""
+def _others(cursor: duckdb.DuckDBPyConnection, table: str, found: str) -> tuple[object, ...]:
+    """What tells two contents of a table apart, rows left out that were found: first of all, how many others."""
     hashed = content(cursor, table, without=())
     return cursor.execute(
         f"""
         select count(*), bit_xor(content), sum(content >> 32)
         from (select tenant, id, {hashed} as content from {table}) anti join {CATALOG}.{found} using (tenant, id)
         """
-    ).fetchall()
+    ).fetchall()[0]
 
 
 def content(

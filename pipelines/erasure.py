@@ -100,9 +100,7 @@ def _erase_copies(data_dir: DataDir, now: datetime, *, by_tenant: bool) -> Path:
     _remove_copies(data_dir)
     with opened(data_dir, now) as warehouse:
         status.note_end(data_dir, warehouse, now)
-        snapshot = publish(
-            warehouse, data_dir, now, by_tenant=by_tenant, from_scratch=True, keeps_before=False
-        )
+        snapshot = publish(warehouse, data_dir, now, by_tenant=by_tenant, keeps_before=False)
         status.note_recovery(data_dir)
         return snapshot
 

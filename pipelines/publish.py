@@ -19,11 +19,12 @@ import duckdb
 
 from pipelines import snapshot_files, sql_files
 from pipelines.background import Background
+from pipelines.comparison import Basis, Comparison, Former, basis_of, not_taken_up
 from pipelines.data_dir import PARTIAL, SNAPSHOT_TIME, DataDir
 from pipelines.errors import WarehouseError
-from pipelines.renewal import BASIS, RUN_TABLES, basis_of, renew
+from pipelines.renewal import renew
 from pipelines.snapshot_files import DATABASE, PARQUET
-from pipelines.warehouse import SCHEMA, STATE_TABLES, Warehouse
+from pipelines.warehouse import RUN_TABLES, SCHEMA, STATE_TABLES, Warehouse
 
 logger = logging.getLogger(__name__)
 
@@ -59,45 +60,52 @@ def publish(
     data_dir: DataDir,
     now: datetime,
     *,
+    comparison: Comparison | None = None,
+    checks: str = "",
     by_tenant: bool = False,
-    from_scratch: bool = False,
     keeps_before: bool = True,
 ) -> Path:
     """Write a snapshot of the warehouse, point `published` at it, and return its folder.
 
-    `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `from_scratch`: take nothing from the
-    one before. `keeps_before`: unless it is false, the snapshots before stay. Raises WarehouseError where it cannot
-    be written; what was published before stays.
+    From scratch, unless a comparison, which still lasts, tells that it can be made from the one before. `checks`:
+    those that all rows passed. `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `keeps_before`:
+    unless it is false, the snapshots before stay. Raises WarehouseError where it cannot be written; what was published
+    before stays.
     """
     # The marts rely on it that every row has its version, also one that a killed run left without.
     warehouse.add_missing_versions()
+    basis = Basis(comparison.basis if comparison else basis_of(warehouse), checks)
+    former = comparison.former if comparison else None
     for more in (MORE_MEMORY, None):
         try:
-            return _publish(warehouse, data_dir, now, by_tenant, from_scratch, keeps_before)
+            return _publish(warehouse, data_dir, now, former, basis, by_tenant, keeps_before)
         except duckdb.OutOfMemoryException:
             logger.warning(
                 "the snapshot needs more memory than a sync is given; writing it again with %s",
                 more or "what the machine has",
             )
             warehouse.give_memory(more)
-            from_scratch = True
-    return _publish(warehouse, data_dir, now, by_tenant, from_scratch, keeps_before)
+            former = None
+    return _publish(warehouse, data_dir, now, former, basis, by_tenant, keeps_before)
 
 
 def _publish(
     warehouse: Warehouse,
     data_dir: DataDir,
     now: datetime,
+    former: Former | None,
+    basis: Basis,
     by_tenant: bool,
-    from_scratch: bool,
     keeps_before: bool,
 ) -> Path:
+    def write(folder: Path) -> None:
+        if former is None or not former.is_of_day(now) or not _is_renewed(warehouse, former, folder):
+            _write_database(warehouse, folder, WAREHOUSE)
+        basis.write(folder)
+
     try:
         place = _Place(data_dir.snapshots, data_dir.published)
-        former = None if from_scratch else data_dir.published.resolve()
-        target = _publish_at(
-            place, data_dir, now, keeps_before, lambda folder: _write_common(warehouse, former, folder)
-        )
+        target = _publish_at(place, data_dir, now, keeps_before, write)
         tenants = _tenants(warehouse) if by_tenant else {}
         _remove_tenants(data_dir, kept=tenants)
         for tenant, was_read in tenants.items():
@@ -197,25 +205,16 @@ def _free_name(snapshots: Path, now: datetime) -> Path:
     return target
 
 
-def _write_common(warehouse: Warehouse, former: Path | None, folder: Path) -> None:
-    """All tenants' snapshot: from the one before where little changed, which is much quicker."""
-    basis = basis_of(warehouse)
-    if former is None or not _is_renewed(warehouse, former, folder, basis):
-        _write_database(warehouse, folder, WAREHOUSE)
-    (folder / BASIS).write_text(basis)
-
-
-def _is_renewed(warehouse: Warehouse, former: Path, folder: Path, basis: str) -> bool:
+def _is_renewed(warehouse: Warehouse, former: Former, folder: Path) -> bool:
+    """Make it from the one before, which is much quicker; False where that fails, and nothing is left of it."""
     try:
-        return renew(warehouse, former, folder, basis)
+        renew(warehouse, former, folder)
     except duckdb.OutOfMemoryException:
         raise
     except (OSError, duckdb.Error) as error:
-        # Were it the disk's fault, the next attempt would say so too.
-        logger.warning(
-            "the snapshot before cannot be taken up, so this one is written from scratch: %s",
-            str(error).partition("\n")[0],
-        )
+        not_taken_up(error)
+    else:
+        return True
     shutil.rmtree(folder)
     (folder / PARQUET).mkdir(parents=True)
     return False

@@ -15,11 +15,12 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from pipelines import status
+from pipelines import checks, status
 from pipelines.auth import TokenProvider, token_provider
 from pipelines.chunks import Observer, Writer
 from pipelines.client import DefenderClient, Patience
 from pipelines.clock import Clock
+from pipelines.comparison import Comparison, compared
 from pipelines.data_dir import DataDir
 from pipelines.database_errors import as_warehouse_error, telling_of
 from pipelines.errors import (
@@ -204,14 +205,14 @@ class _Run:
             self._sync_tenants()
             self._writer.close(wait=True)
         self._loader.close()
-        self._check()
+        # Before anything is told by the run log.
         self._warehouse.forget_runs(self._started_at - timedelta(days=self._settings.sync.run_log_days))
-        status.note_end(self._data_dir, self._warehouse, self._clock.now())
-        self._watch.measured(self._warehouse, self._result.exit_code)
-        if self._warehouse.has_been_read():
-            by_tenant = self._settings.sync.publish_by_tenant
-            snapshot = publish(self._warehouse, self._data_dir, self._clock.now(), by_tenant=by_tenant)
-            self._observer.published(str(snapshot))
+        with compared(self._warehouse, self._data_dir, self._clock.now()) as comparison:
+            passed = self._check(comparison)
+            status.note_end(self._data_dir, self._warehouse, self._clock.now())
+            self._watch.measured(self._warehouse, self._result.exit_code)
+            if self._warehouse.has_been_read():
+                self._publish(comparison, passed)
         status.note_recovery(self._data_dir)
         self._watch.ended(self._warehouse, self._result.exit_codes)
         return self._result
@@ -328,14 +329,28 @@ class _Run:
 
     # --- afterwards ---
 
-    def _check(self) -> None:
-        """Run the checks, and write what they found into the run log."""
+    def _check(self, comparison: Comparison) -> str:
+        """Run the checks, and write what they found into the run log; those that all rows passed."""
+        found, passed = checks.run(self._warehouse, comparison)
         failed: dict[tuple[str, str], int] = {}
-        for tenant, resource, check, severity, rows in self._warehouse.failed_checks():
-            self._observer.check_failed(tenant, resource, check, severity, rows)
-            if severity == "error":
-                failed[tenant, resource] = failed.get((tenant, resource), 0) + 1
+        for each in found:
+            self._observer.check_failed(each.tenant, each.resource, each.check, each.severity, each.rows)
+            if each.severity == "error":
+                failed[each.tenant, each.resource] = failed.get((each.tenant, each.resource), 0) + 1
         for outcome in self._result.outcomes:
             outcome.run.checks_failed = failed.get((outcome.run.tenant, outcome.run.resource), 0)
             if outcome.run.checks_failed:
                 self._warehouse.save_run(outcome.run)
+        return passed
+
+    def _publish(self, comparison: Comparison, passed: str) -> None:
+        by_tenant = self._settings.sync.publish_by_tenant
+        snapshot = publish(
+            self._warehouse,
+            self._data_dir,
+            self._clock.now(),
+            comparison=comparison,
+            checks=passed,
+            by_tenant=by_tenant,
+        )
+        self._observer.published(str(snapshot))

@@ -33,6 +33,8 @@ STAGING_SCHEMA = f"{SCHEMA}_staging"
 STATE_TABLES = tuple(
     table for resource in RESOURCES.values() for table in (resource.name, resource.versions_table)
 )
+# What every run writes to; they stay small.
+RUN_TABLES = ("quarantine", "watermarks", "sync_runs")
 # What DuckDB may hold; beyond it, it writes aside. Each of its threads needs some of it: more of them would not fit.
 MEMORY_LIMIT = "500MB"
 MOST_THREADS = 4
@@ -643,17 +645,6 @@ class Warehouse:
             f"delete from {SCHEMA}._dlt_loads where inserted_at < ?",
             [before],
         )
-
-    def failed_checks(self) -> list[tuple[str, str, str, str, int]]:
-        """(tenant, resource, check, severity, rows found) of every check that finds something."""
-        found = []
-        for check in sql_files.checks():
-            rows = self._rows(
-                f"select tenant, resource, count(*) from ({check.query}) group by all order by all",
-                [],
-            )
-            found += [(tenant, resource, check.name, check.severity, int(n)) for tenant, resource, n in rows]
-        return found
 
     def row_counts(self) -> dict[tuple[str, str], int]:
         """Rows by tenant and resource."""

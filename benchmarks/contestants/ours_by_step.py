@@ -52,7 +52,7 @@ def watch() -> None:
     import msal
     import requests
 
-    from pipelines import client, defender, records, storing, sync, warehouse
+    from pipelines import checks, client, comparison, defender, records, storing, sync, warehouse
 
     timed("token", msal.ConfidentialClientApplication, "__init__")
     timed("token", msal.ConfidentialClientApplication, "acquire_token_for_client")
@@ -65,7 +65,8 @@ def watch() -> None:
     timed("versions, read stamps, commit", warehouse.Warehouse, "add_missing_versions")
     timed("views and tables", warehouse.Warehouse, "create_tables")
     timed("views and tables", warehouse.Warehouse, "create_views")
-    timed("checks", warehouse.Warehouse, "failed_checks")
+    timed("compare with the snapshot before", comparison, "_compare")
+    timed("checks", checks, "run")
     timed("duplicates", storing, "_incoming")
     timed("status", sync.status, "note_end")
     timed("publish", sync, "publish")

@@ -12,7 +12,8 @@ from support.published import assert_published_equals_warehouse, linked_files
 from support.records import NOW, action, ago, investigation, iso
 from support.stage import Events, unpublished
 
-from pipelines import publish, renewal
+from pipelines import comparison, publish
+from pipelines.comparison import compared
 from pipelines.data_dir import DataDir
 from pipelines.sync import backfill
 from pipelines.warehouse import Warehouse
@@ -45,20 +46,26 @@ COMMANDS = [
 @pytest.fixture
 def renewed(monkeypatch) -> list[bool]:
     """As `noted_renewals`, where any share of changes may be brought in."""
-    monkeypatch.setattr(renewal, "MOST_CHANGED", 1)
-    monkeypatch.setattr(renewal, "MOST_AFFECTED", 1)
+    monkeypatch.setattr(comparison, "MOST_CHANGED", 1)
+    monkeypatch.setattr(comparison, "MOST_AFFECTED", 1)
     return noted_renewals(monkeypatch)
 
 
 def noted_renewals(monkeypatch) -> list[bool]:
     """Whether each snapshot since was made from the one before."""
     told: list[bool] = []
+    renew, write = publish.renew, publish._write_database
 
-    def noting(*args: Any) -> bool:
-        told.append(renewal.renew(*args))
-        return told[-1]
+    def renewing(*args: Any) -> None:
+        renew(*args)
+        told.append(True)
 
-    monkeypatch.setattr(publish, "renew", noting)
+    def writing(*args: Any) -> None:
+        write(*args)
+        told.append(False)
+
+    monkeypatch.setattr(publish, "renew", renewing)
+    monkeypatch.setattr(publish, "_write_database", writing)
     return told
 
 
@@ -230,7 +237,7 @@ def test_a_change_on_a_machine_that_has_most_actions_makes_a_snapshot_anew(open_
 def test_an_action_beyond_seven_days_after_as_of_counts_once_as_of_has_moved(
     open_stage, renewed, monkeypatch
 ):
-    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
+    monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     world = ScriptedWorld(
         [action("a", ago(days=20), machineId="another")],
         [investigation("1", ago(days=1), state="Running", machineId="m")],
@@ -250,7 +257,7 @@ def test_an_action_beyond_seven_days_after_as_of_counts_once_as_of_has_moved(
 
 
 def test_an_as_of_that_goes_back_makes_a_snapshot_anew(open_stage, renewed, monkeypatch):
-    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
+    monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     contoso = ScriptedWorld(
         [action("a", ago(days=1), machineId="m")],
         [investigation("1", ago(days=1), state="Running", machineId="m")],
@@ -323,7 +330,8 @@ def test_rows_that_only_a_lost_run_had_read_make_a_snapshot_anew(open_stage, ren
     warehouse = Warehouse(stage.data_dir / "warehouse.duckdb")
     try:
         data_dir = DataDir(stage.data_dir, stage.settings().sync.published_mode)
-        publish.publish(warehouse, data_dir, stage.clock.now())
+        with compared(warehouse, data_dir, stage.clock.now()) as found:
+            publish.publish(warehouse, data_dir, stage.clock.now(), comparison=found)
     finally:
         warehouse.close()
     assert renewed == [False, True, False]

@@ -8,7 +8,7 @@ import pytest
 from support.published import assert_published_equals_warehouse, linked_files
 from support.records import NOW, action, ago, investigation
 
-from pipelines import renewal, snapshot_files
+from pipelines import comparison, snapshot_files
 from simulator import ScriptedWorld, World
 
 
@@ -40,7 +40,7 @@ def test_ages_move_on_when_nothing_else_is_new(stage):
 
 
 def test_a_second_renewal_goes_on_from_the_first(stage, monkeypatch):
-    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
+    monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     for _ in range(3):
         stage.clock.advance(days=1)
         stage.sync().assert_ok()
@@ -136,7 +136,7 @@ def test_a_damaged_snapshot_is_replaced_by_one_from_scratch(stage, caplog, damag
 
 
 def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage, monkeypatch):
-    monkeypatch.setattr(renewal, "_day", lambda snapshot: "any")
+    monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     world = World(seed=11, rows=1_500)
     still = ScriptedWorld(world.machine_actions(NOW), world.investigations(NOW))
     stage = open_stage(still, publishes=True)

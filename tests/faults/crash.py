@@ -42,7 +42,7 @@ POINTS: dict[str, tuple[str, int, str, str]] = {
     "after versions": ("pipelines.warehouse.Warehouse._quarantine", 1, "before", ""),
     "between chunks": ("pipelines.warehouse.Warehouse.commit", 2, "after", ""),
     "before views": ("pipelines.warehouse.Warehouse.create_views", 1, "before", ""),
-    "before checks": ("pipelines.warehouse.Warehouse.failed_checks", 1, "before", ""),
+    "before checks": ("pipelines.checks.run", 1, "before", ""),
     "before the status": ("pipelines.data_dir.replace_file", 2, "before", ""),
     "before publishing": ("pipelines.publish._write_database", 1, "before", ""),
     "while publishing": ("pipelines.publish._copy_comments", 1, "before", ""),

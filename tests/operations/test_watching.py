@@ -383,7 +383,7 @@ def test_a_run_that_fails_as_a_whole_is_told_and_mended_only_by_one_that_ends(st
 
     database.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.sync._Run._check", lambda _run: (_ for _ in ()).throw(StoppedError()))
+        patch.setattr("pipelines.sync._Run._check", lambda *_: (_ for _ in ()).throw(StoppedError()))
         with pytest.raises(StoppedError):
             sync(stage, receiver)
     assert receiver.take() == [], "a run that was stopped proves nothing"
@@ -395,7 +395,7 @@ def test_a_run_that_is_stopped_tells_nothing(stage, receiver, monkeypatch):
     sync(stage, receiver).assert_ok()
     figures = metrics_file(stage).read_text()
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.sync._Run._check", lambda _run: (_ for _ in ()).throw(StoppedError()))
+        patch.setattr("pipelines.sync._Run._check", lambda *_: (_ for _ in ()).throw(StoppedError()))
         with pytest.raises(StoppedError):
             sync(stage, receiver)
     assert (receiver.tries, metrics_file(stage).read_text()) == (0, figures)
