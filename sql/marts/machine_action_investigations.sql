@@ -33,31 +33,32 @@ with pairs as (
             <= coalesce(investigations.ended_at, investigations.as_of) + interval '168 hours'
 ),
 
-distances as (
+-- Most actions have one investigation near, which need not be looked for.
+several as (
     select
         tenant,
-        machine_action_id,
-        min(abs(seconds_from_start)) as least_seconds
+        machine_action_id
     from pairs
     group by tenant, machine_action_id
+    having count(*) > 1
 ),
 
 -- Of two as near, the one that started before the request: hence the greater signed distance, then the id.
-nearest as (
+ranked as (
     select
         pairs.tenant,
         pairs.machine_action_id,
         pairs.investigation_id,
         row_number() over (
             partition by pairs.tenant, pairs.machine_action_id
-            order by pairs.seconds_from_start desc, pairs.investigation_id asc
+            order by
+                abs(pairs.seconds_from_start) asc, pairs.seconds_from_start desc, pairs.investigation_id asc
         ) as place
     from pairs
-    inner join distances
+    inner join several
         on
-            pairs.tenant = distances.tenant
-            and pairs.machine_action_id = distances.machine_action_id
-            and abs(pairs.seconds_from_start) = distances.least_seconds
+            pairs.tenant = several.tenant
+            and pairs.machine_action_id = several.machine_action_id
 )
 
 select
@@ -68,7 +69,7 @@ select
     pairs.machine_name,
     pairs.relation,
     pairs.seconds_from_start,
-    nearest.place is not null as is_nearest,
+    coalesce(ranked.place, 1) = 1 as is_nearest,
     pairs.action_type,
     pairs.family,
     pairs.status,
@@ -80,12 +81,11 @@ select
     pairs.triggering_alert_id,
     pairs.as_of
 from pairs
-left join nearest
+left join ranked
     on
-        pairs.tenant = nearest.tenant
-        and pairs.machine_action_id = nearest.machine_action_id
-        and pairs.investigation_id = nearest.investigation_id
-        and nearest.place = 1;
+        pairs.tenant = ranked.tenant
+        and pairs.machine_action_id = ranked.machine_action_id
+        and pairs.investigation_id = ranked.investigation_id;
 
 comment on view marts.machine_action_investigations is 'Which actions and investigations belong together: same tenant and machine, the action asked for between 7 days before the investigation''s start and 7 days after its end, or after as_of while it has none.';
 comment on column marts.machine_action_investigations.tenant is 'Name of the tenant in the configuration.';

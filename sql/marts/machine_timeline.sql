@@ -19,7 +19,59 @@ with requests as (
     from marts.machine_actions as actions
 ),
 
-statuses as (
+-- Nearly all actions are read once, when they have ended: the row that is kept tells all there is of these.
+changed as (
+    select
+        tenant,
+        id
+    from staging.machine_action_versions
+    where version = 2
+),
+
+only_statuses as (
+    select
+        actions.tenant,
+        actions.machine_id,
+        actions.machine_name,
+        actions.last_updated_at as event_at,
+        'action_status' as event,
+        30 as event_order,
+        true as is_api_time,
+        actions.action_type as detail,
+        actions.machine_action_id,
+        cast(null as varchar) as investigation_id,
+        actions.status,
+        case when actions.status in ('Cancelled', 'Canceled') then actions.cancelled_by end as "by",
+        case
+            when actions.status in ('Cancelled', 'Canceled') then actions.cancellation_comment
+        end as comment,
+        1 as version
+    from marts.machine_actions as actions
+    left join changed
+        on
+            actions.tenant = changed.tenant
+            and actions.machine_action_id = changed.id
+    where changed.id is null and actions.last_updated_at is not null
+),
+
+-- Without a time of update, the time of the reading stands for it.
+other_readings as (
+    select
+        versions.tenant,
+        versions.id,
+        versions.version,
+        versions.status,
+        versions.last_update_date_time_utc,
+        versions.observed_at
+    from staging.machine_action_versions as versions
+    left join changed
+        on
+            versions.tenant = changed.tenant
+            and versions.id = changed.id
+    where changed.id is not null or versions.last_update_date_time_utc is null
+),
+
+other_statuses as (
     select
         actions.tenant,
         actions.machine_id,
@@ -39,12 +91,12 @@ statuses as (
             when readings.status in ('Cancelled', 'Canceled') then actions.cancellation_comment
         end as comment,
         readings.version
-    from staging.machine_action_versions as readings
+    from other_readings as readings
     inner join marts.machine_actions as actions
         on
             readings.tenant = actions.tenant
             and readings.id = actions.machine_action_id
-    left join staging.machine_action_versions as formers
+    left join other_readings as formers
         on
             readings.tenant = formers.tenant
             and readings.id = formers.id
@@ -119,7 +171,9 @@ states as (
 events as (
     select * from requests
     union all
-    select * from statuses
+    select * from only_statuses
+    union all
+    select * from other_statuses
     union all
     select * from starts
     union all

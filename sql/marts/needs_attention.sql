@@ -45,10 +45,11 @@ candidates as (
     from failures_and_open
 ),
 
-candidate_machines as (
+candidate_families as (
     select distinct
         tenant,
-        machine_id
+        machine_id,
+        family
     from candidates
     where reason is not null
 ),
@@ -64,10 +65,11 @@ type_successes as (
         max(actions.created_at) as created_at,
         max(actions.effective_at) as effective_at
     from marts.machine_actions as actions
-    inner join candidate_machines
+    inner join candidate_families
         on
-            actions.tenant = candidate_machines.tenant
-            and actions.machine_id = candidate_machines.machine_id
+            actions.tenant = candidate_families.tenant
+            and actions.machine_id = candidate_families.machine_id
+            and actions.family = candidate_families.family
     where actions.effective_at is not null and actions.outcome not in ('failed', 'timed_out')
     group by actions.tenant, actions.machine_id, actions.family, actions.action_type
 ),
