@@ -1,7 +1,7 @@
 """Optional packages that are treated as not installed, because nothing here uses them.
 
 Arrow imports NumPy and pandas, and dlt Streamlit (it looks for secrets there), wherever they are installed, as they
-are beside the dashboard: half a second of each command, and 70 MB.
+are beside the dashboard: half a second of each command, and 70 MB. Looking for one of them (`find_spec`) raises too.
 """
 
 import sys

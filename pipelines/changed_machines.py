@@ -4,12 +4,11 @@ A row of such a mart tells of one machine, or of one action or investigation on 
 of these machines alone, give these rows as they are over all. Marts that look across machines are not among them.
 """
 
-from contextlib import closing
-
 import duckdb
 
-from pipelines import excerpt, sql_files
+from pipelines import sql_files
 from pipelines.differences import CATALOG, content
+from pipelines.excerpt import excerpt
 from pipelines.warehouse import SCHEMA, Warehouse
 
 # By mart, the column that says which of its rows are replaced, and the table of the catalog that lists its values.
@@ -96,7 +95,7 @@ def share_of_actions(cursor: duckdb.DuckDBPyConnection) -> float:
 
 def work_out_marts(warehouse: Warehouse) -> None:
     """Make the marts of `KEYS` in schema `marts` of the catalog, over the rows of the affected machines."""
-    with closing(excerpt.make(warehouse, CATALOG, _ROWS)) as within:
+    with excerpt(warehouse, CATALOG, _ROWS) as within:
         for mart, query in sql_files.view_queries("marts").items():
             if mart in KEYS:
                 within.execute(f"create table marts.{mart} as {query}")

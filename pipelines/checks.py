@@ -5,22 +5,25 @@ them again, so they look at the rows that differ from it.
 """
 
 import hashlib
+import logging
 import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 
 import duckdb
 
-from pipelines import excerpt, sql_files
+from pipelines import sql_files
 from pipelines.comparison import Comparison
 from pipelines.differences import CATALOG
+from pipelines.excerpt import excerpt
 from pipelines.records import RESOURCES
 from pipelines.sql_files import Check
 from pipelines.warehouse import SCHEMA, Warehouse
 
+logger = logging.getLogger(__name__)
+
 # The catalog of the rows that differ.
-CHANGED = "changed"
+CHANGED = "_changed"
 OF_ROWS = re.compile(r"\bstaging\.(machine_action|investigation)")
 
 
@@ -35,45 +38,49 @@ class Finding:
     rows: int
 
 
-def run(warehouse: Warehouse, comparison: Comparison) -> tuple[list[Finding], str]:
-    """What the checks find; and the hash of those of rows, where these find nothing at all (else an empty text)."""
-    of_rows: list[Check] = []
-    others: list[Check] = []
-    for check in sql_files.checks():
-        (of_rows if OF_ROWS.search(check.query) else others).append(check)
-    passed = hashlib.md5(
-        "".join(check.query for check in of_rows).encode(), usedforsecurity=False
-    ).hexdigest()
+def run(warehouse: Warehouse, comparison: Comparison) -> tuple[list[Finding], set[str]]:
+    """What the checks find; and the hashes of those of rows that find nothing."""
     former = comparison.former
-    found_of_rows: list[Finding] = []
-    if former is None or former.checks != passed:
-        found_of_rows = _found(warehouse.cursor(), of_rows)
-    elif former.has_changes:
-        with _changed_rows(warehouse) as cursor:
-            found_of_rows = _found(cursor, of_rows)
-    found = sorted(found_of_rows + _found(warehouse.cursor(), others), key=lambda each: each.check)
-    return found, "" if found_of_rows else passed
+    every = sql_files.checks()
+    known = {check.name for check in every if former and _hash_of(check) in former.checks}
+    found = _found(warehouse, [check for check in every if check.name not in known])
+    if former and former.has_changes:
+        found += _found_in_changes(warehouse, [check for check in every if check.name in known])
+    failed = {each.check for each in found}
+    passed = {_hash_of(check) for check in every if check.name not in failed and OF_ROWS.search(check.query)}
+    return sorted(found, key=lambda each: each.check), passed
 
 
-def _found(cursor: duckdb.DuckDBPyConnection, checks: list[Check]) -> list[Finding]:
-    with closing(cursor):
-        return [
-            Finding(tenant, resource, check.name, check.severity, int(rows))
-            for check in checks
-            for tenant, resource, rows in cursor.execute(
-                f"select tenant, resource, count(*) from ({check.query}) group by all order by all"
-            ).fetchall()
-        ]
+def _hash_of(check: Check) -> str:
+    return hashlib.sha256(check.query.encode()).hexdigest()
 
 
-@contextmanager
-def _changed_rows(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
+def _found_in_changes(warehouse: Warehouse, checks: list[Check]) -> list[Finding]:
     rows = {
         name: f"from {SCHEMA}.{name} where (tenant, id) in (from {CATALOG}.changed_{name})"
         for name in RESOURCES
     }
-    warehouse.connection.execute(f"attach ':memory:' as {CHANGED}")
     try:
-        yield excerpt.make(warehouse, CHANGED, rows)
+        warehouse.connection.execute(f"attach ':memory:' as {CHANGED}")
+        with excerpt(warehouse, CHANGED, rows) as cursor:
+            return _found_by(cursor, checks)
+    except duckdb.Error:
+        logger.debug("the rows that differ cannot be looked at alone", exc_info=True)
     finally:
-        warehouse.connection.execute(f"detach {CHANGED}")
+        warehouse.connection.execute(f"detach database if exists {CHANGED}")
+    return _found(warehouse, checks)
+
+
+def _found(warehouse: Warehouse, checks: list[Check]) -> list[Finding]:
+    with closing(warehouse.cursor()) as cursor:
+        return _found_by(cursor, checks)
+
+
+def _found_by(cursor: duckdb.DuckDBPyConnection, checks: list[Check]) -> list[Finding]:
+    return [
+        Finding(tenant, resource, check.name, check.severity, int(rows))
+        for check in checks
+        for tenant, resource, rows in cursor.execute(
+            f"select tenant, resource, count(*) from ({check.query}) group by all order by all"
+        ).fetchall()
+    ]

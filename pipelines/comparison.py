@@ -6,10 +6,10 @@ What changed is proven by the content of the tables, not by what runs are known 
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,28 +35,28 @@ MOST_AFFECTED = 0.3
 
 @dataclass(frozen=True)
 class Basis:
-    """Hashes of what a snapshot rests on: `rows` of what bears on every row, beside the rows themselves; `checks` of
-    those that all its rows passed, or empty.
+    """What a snapshot rests on: `rows` is the hash of what bears on every row, beside the rows themselves; `checks` are
+    the hashes of those that all its rows passed.
     """
 
     rows: str
-    checks: str = ""
+    checks: Collection[str] = ()
 
     def write(self, folder: Path) -> None:
         """Keep it with the snapshot."""
-        (folder / BASIS).write_text(json.dumps(asdict(self)))
+        (folder / BASIS).write_text(json.dumps({"rows": self.rows, "checks": sorted(self.checks)}))
 
 
 @dataclass(frozen=True)
 class Former:
-    """A snapshot that differs little from the warehouse, and rests on the same: its folder, a copy of its database,
-    whether any row is new or differs, and the checks that its rows passed.
+    """A snapshot that differs little from the warehouse, and rests on the same: its folder, a copy of its database
+    (until a renewal takes it), whether any row is new or differs, and the hashes of the checks that its rows passed.
     """
 
     folder: Path
     copy: Path
     has_changes: bool
-    checks: str
+    checks: Collection[str]
 
     def is_of_day(self, now: datetime) -> bool:
         """Whether it was made on this UTC day."""
@@ -76,12 +76,20 @@ def compared(warehouse: Warehouse, data_dir: DataDir, now: datetime) -> Iterator
     """The comparison; for as long as the `with` lasts, what differs stands in the catalog of `differences`."""
     # The marts, and the checks, rely on it that every row has its version, also one whose chunk was not committed.
     warehouse.add_missing_versions()
-    aside = data_dir.snapshots / f"renewal{PARTIAL}"
-    with differences.catalog(warehouse):
-        try:
-            yield _compare(warehouse, data_dir.published.resolve(), aside, now)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    try:
+        yield _compare(warehouse, data_dir, now)
+    finally:
+        let_go(warehouse, data_dir)
+
+
+def let_go(warehouse: Warehouse, data_dir: DataDir) -> None:
+    """Give back the room and the memory that only a renewal needs."""
+    differences.drop_catalog(warehouse)
+    shutil.rmtree(_aside(data_dir), ignore_errors=True)
+
+
+def _aside(data_dir: DataDir) -> Path:
+    return data_dir.snapshots / f"renewal{PARTIAL}"
 
 
 def not_taken_up(error: Exception) -> None:
@@ -97,26 +105,31 @@ def _is_of_day(snapshot: Path, now: datetime) -> bool:
     return snapshot.name.startswith(f"{now.astimezone(UTC):%Y-%m-%d}")
 
 
-def _compare(warehouse: Warehouse, folder: Path, aside: Path, now: datetime) -> Comparison:
+def _compare(warehouse: Warehouse, data_dir: DataDir, now: datetime) -> Comparison:
+    folder, aside = data_dir.published.resolve(), _aside(data_dir)
     now_rests_on, once_rested_on = basis_of(warehouse), _basis_in(folder)
     if not _is_of_day(folder, now) or once_rested_on is None or once_rested_on.rows != now_rests_on:
         return Comparison(now_rests_on)
+    has_changes = None
     try:
         aside.mkdir(exist_ok=True)
+        differences.make_catalog(warehouse)
         has_changes = _changes(warehouse, folder, aside)
     except (OSError, duckdb.Error) as error:
         # Were it the disk's fault, the next attempt would say so too.
         not_taken_up(error)
-        has_changes = None
     if has_changes is None:
+        # Writing from scratch needs more of both.
+        let_go(warehouse, data_dir)
         return Comparison(now_rests_on)
-    return Comparison(now_rests_on, Former(folder, aside / DATABASE, has_changes, once_rested_on.checks))
+    passed = frozenset(once_rested_on.checks)
+    return Comparison(now_rests_on, Former(folder, aside / DATABASE, has_changes, passed))
 
 
 def _basis_in(snapshot: Path) -> Basis | None:
     try:
         return Basis(**json.loads((snapshot / BASIS).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -4,8 +4,7 @@ They are found by when rows were read, and proven by content: all others hash to
 found stands in a catalog of its own, in memory.
 """
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 
 import duckdb
 
@@ -15,18 +14,18 @@ from pipelines.warehouse import SCHEMA, Warehouse
 # The catalog. Its `as_of` is the view of that name, worked out once; its
 # `touched_RESOURCE (tenant, id, synced_at, content)` are the rows read since, `changed_RESOURCE (tenant, id)` those of
 # them that are new or differ.
-CATALOG = "differences"
+CATALOG = "_differences"
 
 
-@contextmanager
-def catalog(warehouse: Warehouse) -> Iterator[None]:
-    """Have the catalog, with `as_of` alone, for as long as the `with` lasts."""
+def make_catalog(warehouse: Warehouse) -> None:
+    """Attach the catalog, with `as_of` alone."""
     warehouse.connection.execute(f"attach ':memory:' as {CATALOG}")
-    try:
-        warehouse.connection.execute(f"create table {CATALOG}.as_of as from staging.as_of")
-        yield
-    finally:
-        warehouse.connection.execute(f"detach {CATALOG}")
+    warehouse.connection.execute(f"create table {CATALOG}.as_of as from staging.as_of")
+
+
+def drop_catalog(warehouse: Warehouse) -> None:
+    """Give back the memory that it takes."""
+    warehouse.connection.execute(f"detach database if exists {CATALOG}")
 
 
 def find(cursor: duckdb.DuckDBPyConnection, former: str) -> None:

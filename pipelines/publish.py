@@ -19,7 +19,7 @@ import duckdb
 
 from pipelines import snapshot_files, sql_files
 from pipelines.background import Background
-from pipelines.comparison import Basis, Comparison, Former, basis_of, not_taken_up
+from pipelines.comparison import Basis, Comparison, Former, basis_of, let_go, not_taken_up
 from pipelines.data_dir import PARTIAL, SNAPSHOT_TIME, DataDir
 from pipelines.errors import WarehouseError
 from pipelines.renewal import renew
@@ -61,16 +61,16 @@ def publish(
     now: datetime,
     *,
     comparison: Comparison | None = None,
-    checks: str = "",
+    checks: Collection[str] = (),
     by_tenant: bool = False,
     keeps_before: bool = True,
 ) -> Path:
     """Write a snapshot of the warehouse, point `published` at it, and return its folder.
 
-    From scratch, unless a comparison, which still lasts, tells that it can be made from the one before. `checks`:
-    those that all rows passed. `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`. `keeps_before`:
-    unless it is false, the snapshots before stay. Raises WarehouseError where it cannot be written; what was published
-    before stays.
+    From scratch, unless a comparison, which still lasts, tells that it can be made from the one before. `checks`: the
+    hashes of those that all rows passed. `by_tenant`: one for each tenant too, at `published_by_tenant/TENANT`.
+    `keeps_before`: unless it is false, the snapshots before stay. Raises WarehouseError where it cannot be written;
+    what was published before stays.
     """
     # The marts rely on it that every row has its version, also one that a killed run left without.
     warehouse.add_missing_versions()
@@ -100,6 +100,7 @@ def _publish(
 ) -> Path:
     def write(folder: Path) -> None:
         if former is None or not former.is_of_day(now) or not _is_renewed(warehouse, former, folder):
+            let_go(warehouse, data_dir)
             _write_database(warehouse, folder, WAREHOUSE)
         basis.write(folder)
 

@@ -329,8 +329,8 @@ class _Run:
 
     # --- afterwards ---
 
-    def _check(self, comparison: Comparison) -> str:
-        """Run the checks, and write what they found into the run log; those that all rows passed."""
+    def _check(self, comparison: Comparison) -> set[str]:
+        """Run the checks, and write what they found into the run log; the hashes of those that all rows passed."""
         found, passed = checks.run(self._warehouse, comparison)
         failed: dict[tuple[str, str], int] = {}
         for each in found:
@@ -343,7 +343,7 @@ class _Run:
                 self._warehouse.save_run(outcome.run)
         return passed
 
-    def _publish(self, comparison: Comparison, passed: str) -> None:
+    def _publish(self, comparison: Comparison, passed: set[str]) -> None:
         by_tenant = self._settings.sync.publish_by_tenant
         snapshot = publish(
             self._warehouse,

@@ -8,5 +8,5 @@ set
         when containment_episodes.contained_at > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(containment_episodes.contained_at)
     end
-from differences.as_of as as_of
+from _differences.as_of as as_of
 where containment_episodes.tenant = as_of.tenant;

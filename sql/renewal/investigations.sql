@@ -6,12 +6,12 @@ set
         when investigations.started_at > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(investigations.started_at)
     end
-from differences.as_of as as_of
+from _differences.as_of as as_of
 where investigations.tenant = as_of.tenant;
 
 update snapshot.marts.investigations
 set synced_at = touched.synced_at
-from differences.touched_investigations as touched
+from _differences.touched_investigations as touched
 where
     investigations.tenant = touched.tenant
     and investigations.investigation_id = touched.id;

@@ -6,7 +6,7 @@ set
         when machine_actions.created_at > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(machine_actions.created_at)
     end
-from differences.as_of as as_of
+from _differences.as_of as as_of
 where machine_actions.tenant = as_of.tenant;
 
 update snapshot.marts.machine_actions
@@ -21,7 +21,7 @@ where
 
 update snapshot.marts.machine_actions
 set synced_at = touched.synced_at
-from differences.touched_machine_actions as touched
+from _differences.touched_machine_actions as touched
 where
     machine_actions.tenant = touched.tenant
     and machine_actions.machine_action_id = touched.id;

@@ -7,5 +7,5 @@ set
         when machine_containment.since > as_of.as_of then 0
         else epoch(as_of.as_of) - epoch(machine_containment.since)
     end
-from differences.as_of as as_of
+from _differences.as_of as as_of
 where machine_containment.tenant = as_of.tenant;

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.published import linked_files
+from support.published import assert_published_equals_warehouse, linked_files
 from support.records import action, ago, investigation
 
 from pipelines import checks, sql_files
@@ -58,26 +58,58 @@ def test_a_new_row_is_checked(stage):
     assert told(stage) == [("contoso", "machine_actions", "machine_actions_known_types", "warning", 1)]
 
 
-def test_what_the_snapshot_before_has_passed_is_not_looked_at_again(stage, monkeypatch):
-    looked_at: list[set[str]] = []
-    find = checks._found
+@pytest.fixture
+def looked_at(monkeypatch) -> list[dict[str, int]]:
+    """By check, how many machine actions it was shown, one dictionary for each time that checks were run."""
+    told: list[dict[str, int]] = []
+    find = checks._found_by
 
     def noting(cursor: duckdb.DuckDBPyConnection, some: list[Check]) -> Any:
-        count = cursor.execute("select count(*) from staging.machine_actions").fetchall()[0][0]
-        looked_at.append({f"{check.name} of {count}" for check in some})
+        [(count,)] = cursor.execute("select count(*) from staging.machine_actions").fetchall()
+        told.append({check.name: count for check in some})
         return find(cursor, some)
 
-    monkeypatch.setattr(checks, "_found", noting)
+    monkeypatch.setattr(checks, "_found_by", noting)
+    return told
+
+
+OF_RUNS = ("freshness", "watermarks_in_order")
+OF_ROWS = {check.name for check in sql_files.checks()}.difference(OF_RUNS)
+
+
+def test_what_the_snapshot_before_has_passed_is_not_looked_at_again(stage, looked_at):
     told(stage)
-    assert looked_at == [{"freshness of 20", "watermarks_in_order of 20"}]
+    assert looked_at == [dict.fromkeys(OF_RUNS, 20)]
     looked_at.clear()
     stage.world.change("a1", status="Failed")
     told(stage)
-    of_rows = {check.name for check in sql_files.checks()} - {"freshness", "watermarks_in_order"}
-    assert looked_at == [
-        {f"{name} of 1" for name in of_rows},
-        {"freshness of 20", "watermarks_in_order of 20"},
-    ]
+    assert looked_at == [dict.fromkeys(OF_RUNS, 20), dict.fromkeys(OF_ROWS, 1)]
+
+
+def test_only_the_check_that_found_something_looks_at_all_rows_again(stage, looked_at):
+    stage.world.change("a1", status="NeverHeardOf")
+    told(stage)
+    looked_at.clear()
+    told(stage)
+    assert looked_at == [dict.fromkeys((*OF_RUNS, "machine_actions_known_statuses"), 20)]
+
+
+def test_rows_that_cannot_be_looked_at_alone_are_looked_at_with_all_others(stage, looked_at, monkeypatch):
+    def full(*_: Any) -> Any:
+        raise duckdb.OutOfMemoryException("no")
+
+    monkeypatch.setattr(checks, "excerpt", full)
+    stage.world.change("a1", status="NeverHeardOf")
+    assert told(stage) == [UNKNOWN_STATUS]
+    assert looked_at[1:] == [dict.fromkeys(OF_ROWS, 20)]
+
+
+def test_what_somebody_else_named_does_not_matter(stage):
+    for schema in ("differences", "changed", "former", "snapshot"):
+        on_warehouse(stage, f"create schema {schema}")
+    stage.world.change("a1", status="NeverHeardOf")
+    assert told(stage) == [UNKNOWN_STATUS]
+    assert_published_equals_warehouse(stage)
 
 
 def test_a_check_that_is_new_looks_at_all_rows(stage, monkeypatch):

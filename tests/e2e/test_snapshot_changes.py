@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -12,9 +13,10 @@ from support.published import assert_published_equals_warehouse, linked_files
 from support.records import NOW, action, ago, investigation, iso
 from support.stage import Events, unpublished
 
-from pipelines import comparison, publish
+from pipelines import comparison, publish, snapshot_files
 from pipelines.comparison import compared
 from pipelines.data_dir import DataDir
+from pipelines.differences import CATALOG
 from pipelines.sync import backfill
 from pipelines.warehouse import Warehouse
 from pipelines.windows import Window
@@ -358,6 +360,44 @@ def test_what_cannot_be_renewed_for_want_of_memory_is_written_from_scratch(open_
     monkeypatch.setattr(publish, "renew", run_out)
     stage.sync().assert_ok()
     assert_published_equals_warehouse(stage)
+
+
+def assert_nothing_is_held(monkeypatch) -> None:
+    """From now on, where a snapshot is written from scratch, nothing is left of a comparison with the one before."""
+    write = publish._write_database
+
+    def writing(warehouse: Warehouse, folder: Path, *args: Any) -> None:
+        assert not list(folder.parent.glob("renewal*")), "room"
+        found = warehouse.connection.execute("select database_name from duckdb_databases()").fetchall()
+        assert (CATALOG,) not in found, "memory"
+        write(warehouse, folder, *args)
+
+    monkeypatch.setattr(publish, "_write_database", writing)
+
+
+@pytest.mark.parametrize("reason", ["many changes", "a copy that fails", "a renewal that fails", "midnight"])
+def test_a_comparison_that_comes_to_nothing_leaves_nothing_behind(open_stage, monkeypatch, reason):
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    rows = [action(f"a{number}", ago(days=1), machineId=f"m{number}") for number in range(20)]
+    stage = open_stage(ScriptedWorld(rows), publishes=True)
+    stage.sync().assert_ok()
+    stage.clock.advance(minutes=1)
+    assert_nothing_is_held(monkeypatch)
+    told = noted_renewals(monkeypatch)
+    for number in range(10 if reason == "many changes" else 1):
+        stage.world.change(f"a{number}", status="Failed")
+    if reason == "a copy that fails":
+        monkeypatch.setattr(snapshot_files, "copy_database", full)
+    elif reason == "a renewal that fails":
+        monkeypatch.setattr(publish, "renew", full)
+    elif reason == "midnight":
+        monkeypatch.setattr(comparison.Former, "is_of_day", lambda *_: False)
+    stage.sync().assert_ok()
+    assert told == [False]
+    assert_published_equals_warehouse(stage)
+    assert len(list((stage.data_dir / "snapshots").iterdir())) == 2
 
 
 def test_rows_that_were_replaced_do_not_pile_up_in_renewed_snapshots(open_stage, renewed):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pipelines import sql_files
+from pipelines.checks import OF_ROWS
 
 
 @pytest.fixture
@@ -63,3 +64,14 @@ def test_every_check_tells_tenant_and_resource_of_what_it_finds():
         assert re.search(r"\btenant\b", check.query), check.name
         assert re.search(r"\bresource\b", check.query), check.name
         assert check.severity in ("error", "warning")
+
+
+def test_a_check_of_rows_reads_nothing_else():
+    """What it reads beside them would be missing where it is shown those alone that changed."""
+    rows = {"machine_actions", "machine_action_versions", "investigations", "investigation_versions"}
+    constants = {"investigation_state_parts", "action_types"}
+    of_rows = [check for check in sql_files.checks() if OF_ROWS.search(check.query)]
+    assert len(of_rows) > 5
+    for check in of_rows:
+        read = set(re.findall(r"\b(staging|marts|defender)\.(\w+)", check.query))
+        assert read <= {("staging", name) for name in rows | constants}, check.name
