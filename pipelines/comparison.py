@@ -122,14 +122,14 @@ def _compare(warehouse: Warehouse, data_dir: DataDir, now: datetime) -> Comparis
         # Writing from scratch needs more of both.
         let_go(warehouse, data_dir)
         return Comparison(now_rests_on)
-    passed = frozenset(once_rested_on.checks)
-    return Comparison(now_rests_on, Former(folder, aside / DATABASE, has_changes, passed))
+    return Comparison(now_rests_on, Former(folder, aside / DATABASE, has_changes, once_rested_on.checks))
 
 
 def _basis_in(snapshot: Path) -> Basis | None:
     try:
-        return Basis(**json.loads((snapshot / BASIS).read_text()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        told = json.loads((snapshot / BASIS).read_text())
+        return Basis(told["rows"], frozenset(told["checks"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -135,6 +135,16 @@ def test_a_damaged_snapshot_is_replaced_by_one_from_scratch(stage, caplog, damag
     assert "machine_timeline" in linked_files(stage)
 
 
+@pytest.mark.parametrize(
+    "text", ["", "0123456789abcdef", "[1, 2]", '{"rows": "x"}', '{"rows": "x", "checks": 5}', "[" * 100_000]
+)
+def test_a_basis_that_tells_nothing_makes_a_snapshot_from_scratch(stage, text):
+    ((stage.data_dir / "published").resolve() / ".basis").write_text(text)
+    stage.sync().assert_ok()
+    assert linked_files(stage) == set()
+    assert_published_equals_warehouse(stage)
+
+
 def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage, monkeypatch):
     monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     world = World(seed=11, rows=1_500)
