@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,14 @@ import pytest
 from support.stage import Stage, Stages, empty_warehouse
 
 from simulator import ScriptedWorld
+
+
+def pytest_configure() -> None:
+    """Ctrl-C as a terminal has it: started in the background of a script it is ignored, and so it would be by all
+    that the tests start.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
