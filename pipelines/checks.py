@@ -1,7 +1,7 @@
 """Runs the checks of `sql/checks`: each finds nothing when all is well.
 
 Those of rows speak of each row of the state tables by itself. What the published snapshot has passed needs not pass
-them again, so they look at the rows that differ from it.
+them again: they look at those rows alone that differ from it.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 # The catalog of the rows that differ.
 CHANGED = "_changed"
+# A check that reads machine actions or investigations, and then nothing else.
 OF_ROWS = re.compile(r"\bstaging\.(machine_action|investigation)")
 
 
@@ -44,7 +45,7 @@ def run(warehouse: Warehouse, comparison: Comparison) -> tuple[list[Finding], se
     every = sql_files.checks()
     known = {check.name for check in every if former and _hash_of(check) in former.checks}
     found = _found(warehouse, [check for check in every if check.name not in known])
-    if former and former.has_changes:
+    if known and former and former.has_changes:
         found += _found_in_changes(warehouse, [check for check in every if check.name in known])
     failed = {each.check for each in found}
     passed = {_hash_of(check) for check in every if check.name not in failed and OF_ROWS.search(check.query)}
