@@ -16,7 +16,7 @@ from pipelines import sql_files
 from pipelines.comparison import Comparison
 from pipelines.differences import CATALOG
 from pipelines.excerpt import excerpt
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.sql_files import Check
 from pipelines.warehouse import SCHEMA, Warehouse
 

@@ -21,7 +21,8 @@ from pipelines.clock import Clock
 from pipelines.errors import PartialError, StoppedError
 from pipelines.pages import Reading
 from pipelines.reader import ListReader
-from pipelines.records import BadRecord, Resource
+from pipelines.records import BadRecord
+from pipelines.resources import Resource
 from pipelines.warehouse import TICK, Changes, RangeKey, RunRow, Warehouse
 from pipelines.windows import Window
 

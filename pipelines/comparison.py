@@ -18,7 +18,7 @@ import duckdb
 from pipelines import changed_machines, differences, snapshot_files, sql_files
 from pipelines.data_dir import PARTIAL, DataDir
 from pipelines.differences import CATALOG
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.snapshot_files import DATABASE
 from pipelines.warehouse import RUN_TABLES, SCHEMA, STATE_TABLES, Warehouse
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.extract import DltResource
 
-from pipelines.records import RESOURCES, Resource
+from pipelines.resources import RESOURCES, Resource
 from pipelines.warehouse import SCHEMA, Warehouse
 
 DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "list": "json", "object": "json"}

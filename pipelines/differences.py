@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import duckdb
 
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
 # The catalog. Its `as_of` is the view of that name, worked out once; its

@@ -26,7 +26,7 @@ from pipelines.errors import DefenderSyncError, ExitCode, LockedError, NotOffere
 from pipelines.local_simulator import simulated_tenants
 from pipelines.permissions import permission_for
 from pipelines.quota import Quota
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.settings import Settings, TenantSettings
 from pipelines.warehouse import Warehouse, check_free
 

@@ -8,8 +8,8 @@ from pipelines import sql_files
 from pipelines.data_dir import DataDir
 from pipelines.database_errors import telling_of
 from pipelines.errors import LockedError
-from pipelines.records import RESOURCES, Resource
 from pipelines.refresh import plan_refresh, scrub_start, settled_history
+from pipelines.resources import RESOURCES, Resource
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from pipelines.windows import Horizon, Window, first_moment

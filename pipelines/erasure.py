@@ -21,7 +21,8 @@ from pipelines.data_dir import DataDir
 from pipelines.database_errors import telling_of
 from pipelines.errors import ConfigurationError, WarehouseError
 from pipelines.publish import publish
-from pipelines.records import RESOURCES, BadRecord, Resource
+from pipelines.records import BadRecord
+from pipelines.resources import RESOURCES, Resource
 from pipelines.settings import Settings
 from pipelines.tombstones import (
     FREE_TEXTS,

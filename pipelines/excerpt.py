@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import duckdb
 
 from pipelines import sql_files
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.warehouse import RUN_TABLES, SCHEMA, Warehouse
 
 # Told by the rows of all machines, or by the configuration: taken over as they are.

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from pipelines.client import Answer, DefenderClient
 from pipelines.odata import PagePlan, PageSizes, Proof
-from pipelines.records import BadRecord, DecodedPage, Resource, page_decoder
+from pipelines.records import BadRecord, DecodedPage, page_decoder
+from pipelines.resources import Resource
 from pipelines.windows import CHUNK_ROWS, Window
 
 MOST_REPLANS = 8

@@ -1,4 +1,4 @@
-"""Page bytes to Arrow: the two resources' columns, the decoding of records, and quarantine.
+"""Page bytes to Arrow: the decoding of records, and quarantine.
 
 Pure: no I/O. Only a bad id or creation time keeps a record out of its table; another bad value becomes
 null. Either way the whole record goes to quarantine. Fields that the schema does not know are kept in
@@ -19,177 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import json_text
+from pipelines.resources import JSON_KINDS, TIMESTAMP, Column, Resource
 
-TIMESTAMP = pa.timestamp("us", tz="UTC")
 INT64_RANGE = range(-(2**63), 2**63)
-JSON_KINDS: dict[str, type] = {"list": list, "object": dict}
 NO_RAW = msgspec.Raw(b"null")
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a state table: its name, its kind (text, time, integer, list, object), and the API's field.
-
-    `path` names the field, and its member where it is nested. Lists and objects are kept as JSON.
-    """
-
-    name: str
-    kind: str
-    path: tuple[str, ...]
-
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """The column's type in Arrow; JSON travels as text."""
-        return {"time": TIMESTAMP, "integer": pa.int64()}.get(self.kind, pa.string())
-
-
-def _text(name: str, *path: str) -> Column:
-    return Column(name, "text", path)
-
-
-def _time(name: str, *path: str) -> Column:
-    return Column(name, "time", path)
-
-
-@dataclass(frozen=True)
-class Resource:
-    """What distinguishes machine actions from investigations."""
-
-    name: str
-    path: str
-    cursor_field: str
-    cursor_column: str
-    cursor_required: bool
-    columns: tuple[Column, ...]
-    versions_table: str
-    record_type: type[msgspec.Struct]
-
-    @property
-    def api_columns(self) -> tuple[str, ...]:
-        """The columns that hold what the API says, the key left out."""
-        return (*(column.name for column in self.columns if column.name != "id"), "additional_properties")
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The state table's columns in Arrow."""
-        return pa.schema(
-            [
-                pa.field("tenant", pa.string(), nullable=False),
-                *(pa.field(c.name, c.arrow_type, nullable=c.name != "id") for c in self.columns),
-                pa.field("additional_properties", pa.string()),
-                pa.field("synced_at", TIMESTAMP),
-                pa.field("gone_at", TIMESTAMP),
-            ]
-        )
-
-    @property
-    def json_columns(self) -> tuple[str, ...]:
-        """The columns that hold JSON."""
-        return (
-            *(column.name for column in self.columns if column.kind in JSON_KINDS),
-            "additional_properties",
-        )
-
-
-class _FileInfo(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    file_identifier: str | None = None
-    file_identifier_type: str | None = None
-
-
-class _MachineAction(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    id: str
-    creation_date_time_utc: str
-    type: str | None = None
-    title: str | None = None
-    requestor: str | None = None
-    requestor_comment: str | None = None
-    status: str | None = None
-    machine_id: str | None = None
-    computer_dns_name: str | None = None
-    related_file_info: _FileInfo | None = None
-    last_update_date_time_utc: str | None = None
-    last_update_time_utc: str | None = None
-    cancellation_requestor: str | None = None
-    cancellation_comment: str | None = None
-    cancellation_date_time_utc: str | None = None
-    error_h_result: int | None = None
-    scope: str | None = None
-    commands: msgspec.Raw = NO_RAW
-    troubleshoot_info: msgspec.Raw = NO_RAW
-    external_id: str | None = None
-    request_source: str | None = None
-
-
-class _Investigation(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
-    id: str
-    start_time: str | None = None
-    end_time: str | None = None
-    state: str | None = None
-    cancelled_by: str | None = None
-    status_details: str | None = None
-    machine_id: str | None = None
-    computer_dns_name: str | None = None
-    triggering_alert_id: str | None = None
-
-
-MACHINE_ACTIONS = Resource(
-    name="machine_actions",
-    path="machineactions",
-    cursor_field="creationDateTimeUtc",
-    cursor_column="creation_date_time_utc",
-    cursor_required=True,
-    versions_table="machine_action_versions",
-    record_type=_MachineAction,
-    columns=(
-        _text("id", "id"),
-        _text("type", "type"),
-        _text("title", "title"),
-        _text("requestor", "requestor"),
-        _text("requestor_comment", "requestorComment"),
-        _text("status", "status"),
-        _text("machine_id", "machineId"),
-        _text("computer_dns_name", "computerDnsName"),
-        _text("related_file_info__file_identifier", "relatedFileInfo", "fileIdentifier"),
-        _text("related_file_info__file_identifier_type", "relatedFileInfo", "fileIdentifierType"),
-        _time("creation_date_time_utc", "creationDateTimeUtc"),
-        _time("last_update_date_time_utc", "lastUpdateDateTimeUtc"),
-        _text("cancellation_requestor", "cancellationRequestor"),
-        _text("cancellation_comment", "cancellationComment"),
-        _time("cancellation_date_time_utc", "cancellationDateTimeUtc"),
-        Column("error_h_result", "integer", ("errorHResult",)),
-        _text("scope", "scope"),
-        Column("commands", "list", ("commands",)),
-        Column("troubleshoot_info", "object", ("troubleshootInfo",)),
-        _text("external_id", "externalId"),
-        _text("request_source", "requestSource"),
-    ),
-)
-
-INVESTIGATIONS = Resource(
-    name="investigations",
-    path="investigations",
-    cursor_field="startTime",
-    cursor_column="start_time",
-    cursor_required=False,
-    versions_table="investigation_versions",
-    record_type=_Investigation,
-    columns=(
-        _text("id", "id"),
-        _time("start_time", "startTime"),
-        _time("end_time", "endTime"),
-        _text("state", "state"),
-        _text("cancelled_by", "cancelledBy"),
-        _text("status_details", "statusDetails"),
-        _text("machine_id", "machineId"),
-        _text("computer_dns_name", "computerDnsName"),
-        _text("triggering_alert_id", "triggeringAlertId"),
-    ),
-)
-
-RESOURCES: dict[str, Resource] = {each.name: each for each in (MACHINE_ACTIONS, INVESTIGATIONS)}
-
-# Older payloads say `lastUpdateTimeUtc`: both names, one column.
-FIELD_ALIASES = {"lastUpdateTimeUtc": "lastUpdateDateTimeUtc"}
+# What decoding many records at once raises where one of them is odd.
+NOT_AS_EXPECTED = (ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -221,61 +56,90 @@ class DecodedPage:
 
 def page_decoder(resource: Resource) -> Callable[[bytes], DecodedPage]:
     """A decoder of the resource's list bodies; it raises ValueError where a body is no list of records."""
-    # mypy cannot see a class made of a variable.
-    body_type = msgspec.defstruct("Body", [("value", list[resource.record_type])])  # type: ignore[name-defined]
-    fast = msgspec.json.Decoder(body_type)
+    strict = _body_decoder(resource, forbid_unknown_fields=True)
 
     def decode(body: bytes) -> DecodedPage:
         try:
-            return _decode_fast(resource, fast.decode(body).value)  # type: ignore[attr-defined]
-        except (ValueError, OverflowError, RecursionError):
-            # One odd value or unknown field spoils the fast way for its whole page: record by record then.
+            return _decode_documented(resource, strict.decode(body).value)
+        except NOT_AS_EXPECTED:
             return _decode_each(resource, _record_texts(body))
 
     return decode
 
 
-# --- the fast way: a page in which every record is as documented ---------------------------------
+# --- many at once: every value is one that its column holds ---------------------------------------
 
 
-def _decode_fast(resource: Resource, records: list[msgspec.Struct]) -> DecodedPage:
-    fields = resource.record_type.__struct_fields__
+def _body_decoder(resource: Resource, *, forbid_unknown_fields: bool) -> "msgspec.json.Decoder[Any]":
+    """A decoder of list bodies to records that have the API's fields as attributes."""
+    # Those without a default come first.
+    fields = sorted((_field(resource, name, forbid_unknown_fields) for name in resource.fields), key=len)
+    record = msgspec.defstruct("Record", fields, forbid_unknown_fields=forbid_unknown_fields, gc=False)
+    # mypy cannot see a class made of a variable.
+    body = msgspec.defstruct("Body", [("value", list[record])])  # type: ignore[valid-type]
+    return msgspec.json.Decoder(body)
+
+
+def _field(resource: Resource, name: str, forbid_unknown_fields: bool) -> Any:
+    column, *_ = columns = resource.fields[name]
+    if len(column.path) > 1:
+        members = [(each.path[1], str | None, None) for each in columns]
+        inner = msgspec.defstruct(name, members, forbid_unknown_fields=forbid_unknown_fields, gc=False)
+        return (name, inner | None, None)
+    if column.kind in JSON_KINDS:
+        return (name, msgspec.Raw, NO_RAW)
+    type_ = int if column.kind == "integer" else str
+    is_required = name == "id" or (name == resource.cursor_field and resource.cursor_required)
+    return (name, type_) if is_required else (name, type_ | None, None)
+
+
+def _decode_documented(resource: Resource, records: Sequence[Any]) -> DecodedPage:
+    """Records that have no field beyond the schema."""
+    return _page(resource, records, _arrays(resource, records), pa.nulls(len(records), pa.string()))
+
+
+def _page(
+    resource: Resource,
+    records: Sequence[Any],
+    arrays: "Sequence[pa.Array[Any]]",
+    additional_properties: "pa.Array[Any]",
+) -> DecodedPage:
+    names = [*(column.name for column in resource.columns), "additional_properties"]
+    table = pa.table([*arrays, additional_properties], names=names)
+    return DecodedPage(table, (), [record.id for record in records])
+
+
+def _arrays(resource: Resource, records: Sequence[Any]) -> "list[pa.Array[Any]]":
+    """The values of each column; ValueError or OverflowError where it cannot hold one."""
+    names = records[0].__struct_fields__ if records else tuple(resource.fields)
     values = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
     by_field: dict[str, Sequence[Any]] = {
-        field: values[place :: len(fields)] for place, field in enumerate(fields)
+        name: values[place :: len(names)] for place, name in enumerate(names)
     }
-    if resource is MACHINE_ACTIONS:
-        _unfold_machine_actions(by_field)
     if "" in by_field["id"]:
         raise ValueError("an empty id")
-    arrays = [_fast_array(column, by_field[column.name]) for column in resource.columns]
-    nothing = pa.nulls(len(records), pa.string())
-    names = [*(column.name for column in resource.columns), "additional_properties"]
-    return DecodedPage(pa.table([*arrays, nothing], names=names), (), by_field["id"])
+    return [_array(column, _values(resource, column, by_field)) for column in resource.columns]
 
 
-def _unfold_machine_actions(by_field: dict[str, Sequence[Any]]) -> None:
-    """Flatten the file's two members, and take either name of the last update."""
-    files = by_field.pop("related_file_info")
-    for member in ("file_identifier", "file_identifier_type"):
-        by_field[f"related_file_info__{member}"] = [file and getattr(file, member) for file in files]
-    older = by_field.pop("last_update_time_utc")
-    if older.count(None) < len(older):
-        newer = by_field["last_update_date_time_utc"]
-        by_field["last_update_date_time_utc"] = [
-            a if a is not None else b for a, b in zip(newer, older, strict=True)
-        ]
+def _values(resource: Resource, column: Column, by_field: dict[str, Sequence[Any]]) -> Sequence[Any]:
+    """A column's values: those of its field, of its older name where that has none, or of a member."""
+    field, *member = column.path
+    values = by_field[field]
+    older = by_field[resource.older_names[field]] if field in resource.older_names else ()
+    if len(older) > older.count(None):
+        values = [new if new is not None else old for new, old in zip(values, older, strict=True)]
+    return [value and getattr(value, member[0]) for value in values] if member else values
 
 
-def _fast_array(column: Column, values: Sequence[Any]) -> "pa.Array[Any]":
+def _array(column: Column, values: Sequence[Any]) -> "pa.Array[Any]":
     if column.kind in JSON_KINDS:
         return pa.array(_canonical_texts(column.kind, values), pa.string())
     if column.kind == "time":
-        return _fast_times(pa.array(values, pa.string()))
+        return _times(pa.array(values, pa.string()))
     return pa.array(values, column.arrow_type)
 
 
-def _fast_times(texts: pa.StringArray) -> "pa.Array[Any]":
+def _times(texts: pa.StringArray) -> "pa.Array[Any]":
     """Times as the API writes them; Arrow would also take shorter ones and zones, which go the other way."""
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < len("2026-11-20T12:00:00Z"):
@@ -378,7 +242,7 @@ def _decode_record(resource: Resource, record: Any) -> tuple[dict[str, Any] | No
     problems: list[str] = []
     row: dict[str, Any] = {}
     for column in resource.columns:
-        value = _member(record, column.path)
+        value = _member(resource, record, column.path)
         if value is None:
             row[column.name] = None
             continue
@@ -397,11 +261,10 @@ def _decode_record(resource: Resource, record: Any) -> tuple[dict[str, Any] | No
     return row, problems
 
 
-def _member(record: dict[str, Any], path: tuple[str, ...]) -> Any:
+def _member(resource: Resource, record: dict[str, Any], path: tuple[str, ...]) -> Any:
     value = record.get(path[0])
-    if value is None:
-        alias = next((old for old, new in FIELD_ALIASES.items() if new == path[0]), None)
-        value = record.get(alias) if alias else None
+    if value is None and path[0] in resource.older_names:
+        value = record.get(resource.older_names[path[0]])
     for member in path[1:]:
         value = value.get(member) if isinstance(value, dict) else None
     return value
@@ -409,26 +272,19 @@ def _member(record: dict[str, Any], path: tuple[str, ...]) -> Any:
 
 def _misshapen(resource: Resource, record: dict[str, Any]) -> list[str]:
     """Nested fields that hold something else than an object."""
-    nested = {column.path[0] for column in resource.columns if len(column.path) > 1}
     return [
         f"{name} is no object"
-        for name in sorted(nested)
+        for name in sorted(resource.nested_fields)
         if record.get(name) is not None and not isinstance(record[name], dict)
     ]
 
 
 def _unknown_fields(resource: Resource, record: dict[str, Any]) -> dict[str, Any]:
-    known: dict[str, set[str]] = {alias: set() for alias in FIELD_ALIASES}
-    for column in resource.columns:
-        known.setdefault(column.path[0], set()).update(column.path[1:])
-    extra: dict[str, Any] = {}
-    for name, value in record.items():
-        if name not in known:
-            extra[name] = value
-        elif known[name] and isinstance(value, dict):
-            inner = {member: each for member, each in value.items() if member not in known[name]}
-            if inner:
-                extra[name] = inner
+    extra = {name: record[name] for name in record.keys() - resource.fields.keys()}
+    for name, members in resource.nested_fields.items():
+        value = record.get(name)
+        if isinstance(value, dict) and (inner := {each: value[each] for each in value.keys() - members}):
+            extra[name] = inner
     return extra
 
 

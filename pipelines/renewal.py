@@ -13,7 +13,7 @@ from pipelines import changed_machines, differences, snapshot_files, sql_files
 from pipelines.background import Background
 from pipelines.comparison import Former
 from pipelines.differences import CATALOG
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.snapshot_files import DATABASE
 from pipelines.warehouse import RUN_TABLES, SCHEMA, Warehouse
 

@@ -36,8 +36,8 @@ from pipelines.publish import publish
 from pipelines.quota import Quota
 from pipelines.range_sync import BACKFILL, RECONCILE, RangeSync
 from pipelines.reader import ListReader
-from pipelines.records import RESOURCES
 from pipelines.resource_sync import ResourceSync
+from pipelines.resources import RESOURCES
 from pipelines.settings import Settings, SyncSettings, TenantSettings
 from pipelines.upgrades import opened
 from pipelines.warehouse import RunRow, Warehouse

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from pipelines import json_text
-from pipelines.records import BadRecord, Resource, read_time
+from pipelines.records import BadRecord, read_time
+from pipelines.resources import Resource
 
 # Its stubs tell too little of what comes back.
 pc: Any = pyarrow.compute

@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 from pipelines import sql_files
 from pipelines.database_errors import as_warehouse_error
 from pipelines.errors import WarehouseError
-from pipelines.records import RESOURCES, BadRecord, Resource
+from pipelines.records import BadRecord
 from pipelines.refresh import OpenRow
+from pipelines.resources import RESOURCES, Resource
 from pipelines.tombstones import ForgottenName, Tombstones
 from pipelines.windows import Window
 

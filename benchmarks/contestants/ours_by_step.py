@@ -58,7 +58,7 @@ def watch() -> None:
     timed("token", msal.ConfidentialClientApplication, "acquire_token_for_client")
     timed("waiting", client.DefenderClient, "_take_turn")
     timed("download", requests.Session, "get")
-    timed("decode", records, "_decode_fast")
+    timed("decode", records, "_decode_documented")
     timed("decode", records, "_decode_each")
     timed("compare with the warehouse", warehouse.Warehouse, "changes")
     timed("versions, read stamps, commit", warehouse.Warehouse, "commit")

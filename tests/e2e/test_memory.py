@@ -11,7 +11,7 @@ import pytest
 import pipelines.publish
 import pipelines.sync
 from pipelines.defender import Loader
-from pipelines.records import RESOURCES
+from pipelines.resources import RESOURCES
 from pipelines.warehouse import Warehouse
 from simulator import World
 

@@ -27,7 +27,7 @@ MERGE = 'DELETE FROM "defender"."machine_actions" as d WHERE EXISTS'
 # the first of its statements. A text that its arguments must hold narrows the calls.
 POINTS: dict[str, tuple[str, int, str, str]] = {
     "before the first page": ("pipelines.reader.ListReader.fetch", 1, "before", ""),
-    "mid-page": ("pipelines.records._decode_fast", 2, "before", ""),
+    "mid-page": ("pipelines.records._decode_documented", 2, "before", ""),
     "in extract": ("dlt.extract.extract.Extract.extract", 1, "before", ""),
     "after extract": ("dlt.extract.extract.Extract.commit_packages", 1, "after", ""),
     "in normalize": ("dlt.normalize.Normalize.run", 1, "before", ""),

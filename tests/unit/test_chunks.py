@@ -20,7 +20,8 @@ from pipelines.defender import Loader
 from pipelines.errors import StoppedError, UnavailableError
 from pipelines.pages import Reading
 from pipelines.reader import ListReader
-from pipelines.records import MACHINE_ACTIONS, page_decoder
+from pipelines.records import page_decoder
+from pipelines.resources import MACHINE_ACTIONS
 from pipelines.storing import ChunkWriter
 from pipelines.warehouse import RunRow, Warehouse
 from pipelines.windows import Window

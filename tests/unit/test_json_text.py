@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.records import action
 
 from pipelines.json_text import LONGEST_WHOLE_NUMBER, MOST_LEVELS, canonical, parse_member, quick_canonical
-from pipelines.records import MACHINE_ACTIONS, page_decoder
+from pipelines.records import page_decoder
+from pipelines.resources import MACHINE_ACTIONS
 
 DECODE = page_decoder(MACHINE_ACTIONS)
 # A field beyond the schema: its page is read record by record.

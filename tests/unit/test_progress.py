@@ -13,7 +13,7 @@ from support.records import NOW
 from pipelines.clock import Clock
 from pipelines.odata import PageSizes
 from pipelines.progress import LiveProgress, LogProgress, check_line, plain, summary_line
-from pipelines.records import MACHINE_ACTIONS
+from pipelines.resources import MACHINE_ACTIONS
 from pipelines.warehouse import Changes, RunRow
 
 RUN = RunRow(

@@ -10,7 +10,8 @@ from support.records import action, investigation
 from support.truth import row_of
 
 from pipelines.json_text import MOST_LEVELS
-from pipelines.records import INVESTIGATIONS, MACHINE_ACTIONS, page_decoder
+from pipelines.records import page_decoder
+from pipelines.resources import INVESTIGATIONS, MACHINE_ACTIONS
 
 DECODE = page_decoder(MACHINE_ACTIONS)
 TIME = '"creationDateTimeUtc": "2026-11-20T12:00:00Z"'
@@ -225,6 +226,12 @@ def test_an_empty_older_name_of_the_last_update_is_a_bad_value():
     for page in (DECODE(body(json.dumps(record))), DECODE(body(json.dumps(record), '"odd"'))):
         assert page.table["last_update_date_time_utc"].to_pylist() == [None]
         assert page.bad_records[0].reason == "lastUpdateDateTimeUtc is no time"
+
+
+def test_an_older_name_is_one_only_where_the_newer_one_is_known():
+    record = {**investigation("1"), "lastUpdateTimeUtc": "2026-11-20T12:00:00Z"}
+    [row] = page_decoder(INVESTIGATIONS)(body(json.dumps(record))).table.to_pylist()
+    assert json.loads(row["additional_properties"]) == {"lastUpdateTimeUtc": "2026-11-20T12:00:00Z"}
 
 
 def test_an_investigation_with_a_bad_start_stays():

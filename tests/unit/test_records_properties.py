@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import action, investigation
 
-from pipelines.records import INVESTIGATIONS, MACHINE_ACTIONS, RESOURCES, page_decoder
+from pipelines.records import page_decoder
+from pipelines.resources import INVESTIGATIONS, MACHINE_ACTIONS, RESOURCES
 
 DECODERS = {name: page_decoder(resource) for name, resource in RESOURCES.items()}
 PLAIN = {"machine_actions": action("plain"), "investigations": investigation("plain")}
