@@ -125,12 +125,15 @@ _decoder = json.JSONDecoder(
 )
 
 
-def _refuse_fraction(_text: str) -> None:
-    raise ValueError("a fraction, which the two encoders may spell differently")
+def _plain_fraction(text: str) -> float:
+    number = float(text)
+    if "e" in text or repr(number) != text:
+        raise ValueError("a fraction that the two encoders may spell differently")
+    return number
 
 
-# What it takes is JSON without fractions, and means the same to `_decoder`.
-_quick_decoder = msgspec.json.Decoder(float_hook=_refuse_fraction)
+# What it takes is JSON that means the same to `_decoder`.
+_quick_decoder = msgspec.json.Decoder(float_hook=_plain_fraction)
 _quick_encoder = msgspec.json.Encoder(order="sorted")
 
 

@@ -7,6 +7,7 @@ the window that it was asked by.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ INT64_RANGE = range(-(2**63), 2**63)
 NO_RAW = msgspec.Raw(b"null")
 # What decoding many records at once raises where one of them is odd.
 NOT_AS_EXPECTED = (ValueError, OverflowError, RecursionError)
+# Fewer than these are read one by one: trying them at once takes as long.
+FEWEST_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,46 @@ class DecodedPage:
 def page_decoder(resource: Resource) -> Callable[[bytes], DecodedPage]:
     """A decoder of the resource's list bodies; it raises ValueError where a body is no list of records."""
     strict = _body_decoder(resource, forbid_unknown_fields=True)
+    lenient = _body_decoder(resource, forbid_unknown_fields=False)
 
     def decode(body: bytes) -> DecodedPage:
         try:
             return _decode_documented(resource, strict.decode(body).value)
         except NOT_AS_EXPECTED:
-            return _decode_each(resource, _record_texts(body))
+            return _decode_in_parts(resource, lenient, _record_texts(body))
 
     return decode
+
+
+def _decode_in_parts(
+    resource: Resource, decoder: "msgspec.json.Decoder[Any]", texts: list[str]
+) -> DecodedPage:
+    """As many at once as hold nothing odd, which is found by halves; what is left, record by record."""
+    pages: list[DecodedPage] = []
+    odd: list[str] = []
+    parts = [texts]
+    while parts:
+        part = parts.pop()
+        if len(part) <= FEWEST_AT_ONCE:
+            odd += part
+            continue
+        try:
+            page = _decode_extended(resource, decoder, part)
+        except NOT_AS_EXPECTED:
+            half = len(part) // 2
+            parts += [part[half:], part[:half]]
+        else:
+            pages += [_decode_each(resource, odd), page]
+            odd = []
+    return _joined([*pages, _decode_each(resource, odd)])
+
+
+def _joined(pages: Sequence[DecodedPage]) -> DecodedPage:
+    return DecodedPage(
+        pa.concat_tables([page.table for page in pages]),
+        tuple(chain.from_iterable(page.bad_records for page in pages)),
+        list(chain.from_iterable(page.identities for page in pages)),
+    )
 
 
 # --- many at once: every value is one that its column holds ---------------------------------------
@@ -96,6 +131,15 @@ def _field(resource: Resource, name: str, forbid_unknown_fields: bool) -> Any:
 def _decode_documented(resource: Resource, records: Sequence[Any]) -> DecodedPage:
     """Records that have no field beyond the schema."""
     return _page(resource, records, _arrays(resource, records), pa.nulls(len(records), pa.string()))
+
+
+def _decode_extended(
+    resource: Resource, decoder: "msgspec.json.Decoder[Any]", texts: Sequence[str]
+) -> DecodedPage:
+    """Records that may have fields beyond the schema."""
+    records = decoder.decode(f'{{"value":[{",".join(texts)}]}}'.encode()).value
+    arrays = _arrays(resource, records)
+    return _page(resource, records, arrays, pa.array(_additional_texts(resource, texts), pa.string()))
 
 
 def _page(
@@ -150,6 +194,40 @@ def _times(texts: pa.StringArray) -> "pa.Array[Any]":
     nanoseconds = texts.cast(pa.timestamp("ns", tz="UTC")).cast(pa.timestamp("ns"))
     truncated: pa.Array[Any] = pc.floor_temporal(nanoseconds, unit="microsecond")
     return truncated.cast(TIMESTAMP)
+
+
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _additional_texts(resource: Resource, texts: Iterable[str]) -> list[str | None]:
+    """The additional properties of each record as JSON; ValueError where one of them is no JSON."""
+    # Mostly, many records say the same.
+    canonical: dict[bytes, str | None] = {b"{}": None}
+    found = []
+    for record in map(_members_decoder.decode, texts):
+        extra = {name: record[name] for name in record.keys() - resource.fields.keys()}
+        for name, members in resource.nested_fields.items():
+            inner = _members_decoder.decode(record[name]) if record.get(name, NO_RAW) != NO_RAW else {}
+            if unknown := {member: inner[member] for member in inner.keys() - members}:
+                extra[name] = msgspec.Raw(_object_text(unknown))
+        text = _object_text(extra)
+        if text not in canonical:
+            canonical[text] = _canonical_object(text)
+        found.append(canonical[text])
+    return found
+
+
+def _object_text(members: dict[str, msgspec.Raw]) -> bytes:
+    return b"{%b}" % b",".join(json.dumps(name).encode() + b":" + bytes(members[name]) for name in members)
+
+
+def _canonical_object(text: bytes) -> str | None:
+    if quick := json_text.quick_canonical(text):
+        return quick
+    canonical, problems = _additional_properties(json_text.parse(text.decode()))
+    if problems:
+        raise ValueError(problems)
+    return canonical
 
 
 _SHORT_JSON: dict[str, dict[bytes, str | None]] = {

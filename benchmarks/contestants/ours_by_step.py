@@ -60,6 +60,7 @@ def watch() -> None:
     timed("download", requests.Session, "get")
     timed("decode", records, "_decode_documented")
     timed("decode", records, "_decode_each")
+    timed("decode", records, "_decode_extended")
     timed("compare with the warehouse", warehouse.Warehouse, "changes")
     timed("versions, read stamps, commit", warehouse.Warehouse, "commit")
     timed("versions, read stamps, commit", warehouse.Warehouse, "add_missing_versions")

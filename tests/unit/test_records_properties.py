@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import action, investigation
 
+from pipelines import records as records_module
 from pipelines.records import page_decoder
-from pipelines.resources import INVESTIGATIONS, MACHINE_ACTIONS, RESOURCES
+from pipelines.resources import MACHINE_ACTIONS, RESOURCES
 
 DECODERS = {name: page_decoder(resource) for name, resource in RESOURCES.items()}
 PLAIN = {"machine_actions": action("plain"), "investigations": investigation("plain")}
-# A field beyond the schema: its page is read record by record.
-ODD = {name: json.dumps({**record, "id": "odd", "new": 1}).encode() for name, record in PLAIN.items()}
+# Beside a record with a field beyond the schema, many are still read at once; beside an odd one, in parts.
+EXTENDED = {
+    name: json.dumps({**record, "id": "extended", "new": 1}).encode() for name, record in PLAIN.items()
+}
+ODD = {name: json.dumps({**record, "id": "odd", "machineId": 5}).encode() for name, record in PLAIN.items()}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_at_once():
+    """Two records are many; one by itself that is not as documented is read the slow way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.records.FEWEST_AT_ONCE", 1)
+        yield
+
 
 digits = st.integers(0, 9_999).map(lambda n: f"{n:04}") | st.sampled_from(
     ["2026", "0001", "9999", "1677", "2262"]
@@ -37,7 +51,9 @@ near_times = st.builds(
 )  # fmt: skip
 likely_times = near_times | st.datetimes().map(lambda moment: moment.isoformat() + "Z") | times
 cut_times = st.tuples(likely_times, st.integers(0, 30)).map(lambda pair: pair[0][: pair[1]])
-texts = st.text(max_size=12) | st.sampled_from(["\ud800", "a\0", "\x1b[0m", "Isolate", "", "'", "\ufffd"])
+texts = st.text(max_size=12) | st.sampled_from(
+    ["\ud800", "a\0", "\\n", '"', "\x1b[0m", "Isolate", "", "'", "\ufffd"]
+)
 numbers = (
     st.integers()
     | st.integers(-(2**64), 2**64)
@@ -49,6 +65,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
+DEEP = "[" * 101 + "]" * 101
 deep = st.integers(90, 120).map(lambda levels: json.loads("[" * levels + "]" * levels))
 API_FIELDS = {
     name: sorted({column.path[0] for column in resource.columns} | {"lastUpdateTimeUtc"})
@@ -75,7 +92,8 @@ def records(draw, name):
         value = draw(
             fitting(column.kind) | st.none() | (values if draw(st.integers(0, 3)) == 0 else st.none())
         )
-        record[column.path[0]] = {column.path[1]: value} if len(column.path) == 2 else value
+        beyond = draw(st.dictionaries(texts, values, max_size=1))
+        record[column.path[0]] = {**beyond, column.path[1]: value} if len(column.path) == 2 else value
     for field in draw(st.lists(st.sampled_from(API_FIELDS[name]), max_size=2)):
         record.pop(field, None)
     if name == "machine_actions" and draw(st.booleans()):
@@ -105,13 +123,13 @@ def decode(name, *raw):
 
 
 def check_a_record_is_read_the_same_way_in_any_company(name, raw):
-    """By itself, which may be the fast way; beside an odd one, which is the slow one; beside the others."""
+    """By itself; beside one with a field beyond the schema, beside an odd one; beside the others."""
     alone = [decode(name, each) for each in raw]
-    [odd_row], _, _ = decode(name, ODD[name])
-    for each, (rows, bad, identities) in zip(raw, alone, strict=True):
-        beside_rows, beside_bad, beside_identities = decode(name, each, ODD[name])
-        assert beside_rows == [*rows, odd_row]
-        assert (beside_bad, beside_identities) == (bad, [*identities, "odd"])
+    for company in (EXTENDED[name], ODD[name]):
+        their_rows, their_bad, their_identities = decode(name, company)
+        for each, (rows, bad, identities) in zip(raw, alone, strict=True):
+            beside = decode(name, each, company)
+            assert beside == ([*rows, *their_rows], [*bad, *their_bad], [*identities, *their_identities])
     together = decode(name, *raw)
     assert together == tuple([each for part in parts for each in part] for parts in zip(*alone, strict=True))
     for rows, bad, identities in alone:
@@ -169,16 +187,37 @@ def test_any_bytes_are_a_list_or_an_error_and_nothing_else(noise, inside, cut):
             continue
 
 
-def test_the_two_ways_are_both_taken(monkeypatch):
-    """The tests above compare something: a plain page takes the fast way, one with an odd record the other."""
-    taken = []
-    real = "pipelines.records._decode_each"
-    from pipelines import records as module
+@pytest.mark.parametrize("value", ["1e400", "0.10000000000000000001", DEEP, r'"\ud800"', '{"a": 1e400}'])
+@pytest.mark.parametrize("name", RESOURCES)
+def test_what_is_no_json_beyond_the_schema_is_odd_in_any_company(name, value):
+    raw = json.dumps(PLAIN[name])[:-1].encode() + b', "new": ' + value.encode() + b"}"
+    check_a_record_is_read_the_same_way_in_any_company(name, [raw, raw])
+    assert [bad.reason for bad in decode(name, raw, EXTENDED[name])[1]] == [
+        "a field beyond the schema is no JSON"
+    ]
 
-    each = module._decode_each
-    monkeypatch.setattr(real, lambda resource, texts: taken.append(resource.name) or each(resource, texts))
-    for name, resource in (("machine_actions", MACHINE_ACTIONS), ("investigations", INVESTIGATIONS)):
-        decode(name, json.dumps(PLAIN[name]).encode())
-        assert taken == []
-        decode(name, json.dumps(PLAIN[name]).encode(), ODD[name])
-        assert taken.pop() == resource.name
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_each_way_is_taken(name, monkeypatch):
+    """The tests above compare something: how many records each way is tried on."""
+    taken = []
+    for way in ("_decode_documented", "_decode_extended", "_decode_each"):
+        real = getattr(records_module, way)
+
+        def counted(resource, *rest, way=way, real=real):
+            page = real(resource, *rest)
+            taken.extend([(way, page.rows)] if page.rows else [])
+            return page
+
+        monkeypatch.setattr(records_module, way, counted)
+    plain = json.dumps(PLAIN[name]).encode()
+    decode(name, plain, plain)
+    decode(name, plain, EXTENDED[name])
+    decode(name, plain, plain, plain, ODD[name], EXTENDED[name], EXTENDED[name])
+    assert taken == [
+        ("_decode_documented", 2),
+        ("_decode_extended", 2),
+        ("_decode_extended", 3),
+        ("_decode_extended", 2),
+        ("_decode_each", 1),
+    ]
