@@ -49,6 +49,7 @@ def main() -> None:
             },
         )
         bench.nothing_new(SMALL, 5)
+        bench.pages(SMALL)
     if "marts" in parts:
         bench.marts(MIDDLE)
     if "middle" in parts:

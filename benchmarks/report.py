@@ -18,6 +18,7 @@ from benchmarks.scenarios import (
     NOTHING_NEW,
     ONE_AT_A_TIME,
     OURS,
+    PAGES,
     STOCK,
     STOCK_PARQUET,
     Measured,
@@ -61,6 +62,9 @@ def write(results: Results) -> str:
         title = f"{scenario}, {size:,} machine actions" if size else scenario
         if scenario == MARTS:
             parts += [f"## Marts, {size:,} machine actions, 200,000 investigations\n", _marts(group[0])]
+            continue
+        if scenario == PAGES:
+            parts += ["## Decoding a page of 10,000 machine actions\n", _pages(group[0])]
             continue
         parts += [
             f"## {title[0].upper()}{title[1:]}\n",
@@ -141,6 +145,16 @@ def _marts(measured: Measured) -> str:
             f"| {mart} | {each['rows']:,} | {each['read_seconds']:.2f} | {each['worked_out_seconds']:.2f} |"
             for mart, each in measured.marts.items()
         ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _pages(measured: Measured) -> str:
+    lines = [
+        f"Rows per second of CPU; the API's own limit is {API_ROWS_PER_SECOND:,} rows/s. Medians of 5.\n",
+        "| | rows/s |",
+        "|---|---|",
+        *(f"| {kind} | {rate:,.0f} |" for kind, rate in measured.pages.items()),
     ]
     return "\n".join(lines) + "\n"
 

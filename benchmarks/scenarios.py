@@ -23,7 +23,7 @@ from pipelines.snapshot_files import DATABASE_FORMAT, PARQUET_FORMAT
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
-FIRST_LOAD, NOTHING_NEW, CHANGED, REREAD, PUBLISHING, LATENCY, IMPORTS, MARTS = (
+FIRST_LOAD, NOTHING_NEW, CHANGED, REREAD, PUBLISHING, LATENCY, IMPORTS, MARTS, PAGES = (
     "first load",
     "nothing new",
     "1,000 changed",
@@ -32,6 +32,7 @@ FIRST_LOAD, NOTHING_NEW, CHANGED, REREAD, PUBLISHING, LATENCY, IMPORTS, MARTS = 
     "first load, 300 ms a page",
     "imports",
     "marts",
+    "pages",
 )
 OURS, HANDWRITTEN = "defender-sync", "requests + DuckDB, by hand"
 STOCK, STOCK_PARQUET = "dlt rest_api, defaults", "dlt rest_api, parquet files"
@@ -70,6 +71,7 @@ class Measured:
     steps: dict[str, float] = field(default_factory=dict)
     chunks: list[tuple[int, float]] = field(default_factory=list)
     marts: dict[str, dict[str, float]] = field(default_factory=dict)
+    pages: dict[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -292,6 +294,15 @@ class Bench:
         measured.costs.append(cost)
         measured.marts = json.loads(printed.strip().splitlines()[-1])
         shutil.rmtree(folder)
+        self._keep(measured)
+
+    def pages(self, size: int) -> None:
+        """How fast pages are decoded, those too that are not as documented."""
+        measured = Measured(PAGES, size, OURS)
+        argv = [PYTHON, "-m", "benchmarks.pages", str(self.rows(size))]
+        cost, printed = measure(argv, self._fresh("pages"), self._env())
+        measured.costs.append(cost)
+        measured.pages = json.loads(printed.strip().splitlines()[-1])
         self._keep(measured)
 
     def _run_by_step(self, served: Served, folder: Path, measured: Measured) -> None:
