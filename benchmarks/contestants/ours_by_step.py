@@ -58,6 +58,7 @@ def watch() -> None:
     timed("token", msal.ConfidentialClientApplication, "acquire_token_for_client")
     timed("waiting", client.DefenderClient, "_take_turn")
     timed("download", requests.Session, "get")
+    timed("download", client, "_body_of")
     timed("decode", records, "_decode_documented")
     timed("decode", records, "_decode_each")
     timed("decode", records, "_decode_extended")
