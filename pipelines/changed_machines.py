@@ -1,8 +1,11 @@
 """The marts of those machines on which something changed, worked out apart from all others.
 
 A row of such a mart tells of one machine, or of one action or investigation on it. So the same views, over the rows
-of these machines alone, give these rows as they are over all. Marts that look across machines are not among them.
+of these machines alone, give these rows as they are over all. A row of `machines` lists those of the same name as well,
+and is worked out over all that bear a name of these. Other marts that look across machines are not among them.
 """
+
+import re
 
 import duckdb
 
@@ -23,7 +26,9 @@ KEYS = {
     "machine_timeline": ("machine_id", "affected_machines"),
     "machine_containment": ("machine_id", "affected_machines"),
     "containment_episodes": ("machine_id", "affected_machines"),
+    "machines": ("machine_id", "bearers"),
 }
+MART = re.compile(r"\bmarts\.")
 # What moves with time alone.
 TIMES = ("as_of", "age_seconds", "synced_at")
 
@@ -94,11 +99,18 @@ def share_of_actions(cursor: duckdb.DuckDBPyConnection) -> float:
 
 
 def work_out_marts(warehouse: Warehouse) -> None:
-    """Make the marts of `KEYS` in schema `marts` of the catalog, over the rows of the affected machines."""
+    """Make the marts of `KEYS` in schema `marts` of the catalog, over the rows of the affected machines.
+
+    Catalog `snapshot` is to hold the rows from before.
+    """
+    queries = sql_files.view_queries("marts")
     with excerpt(warehouse, CATALOG, _ROWS) as within:
-        for mart, query in sql_files.view_queries("marts").items():
+        for mart, query in queries.items():
             if mart in KEYS:
                 within.execute(f"create table marts.{mart} as {query}")
+        within.execute(_BEARERS)
+        over_bearers = MART.sub("of_bearers.", queries["machines"])
+        within.execute(f"create or replace table marts.machines as {over_bearers}")
 
 
 _ROWS = {
@@ -121,6 +133,33 @@ _ROWS = {
         )
     """,
 }
+
+
+# Whoever bears a name that an affected machine bore before, or bears now. Of those that are not affected, what the
+# snapshot says is as it was.
+_BEARERS = """
+create table bearers as
+with names as (
+    select tenant, machine_name from snapshot.marts.machines semi join affected_machines using (tenant, machine_id)
+    union
+    select tenant, machine_name from marts.machines
+)
+select tenant, machine_id from affected_machines
+union
+select tenant, machine_id from snapshot.marts.machines where (tenant, machine_name) in (from names);
+
+create schema of_bearers;
+create view of_bearers.machine_actions as
+from marts.machine_actions
+union all by name
+from snapshot.marts.machine_actions
+where (tenant, machine_id) in (from bearers) and (tenant, machine_id) not in (from affected_machines);
+create view of_bearers.investigations as
+from marts.investigations
+union all by name
+from snapshot.marts.investigations
+where (tenant, machine_id) in (from bearers) and (tenant, machine_id) not in (from affected_machines);
+"""
 
 
 def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> bool:
