@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.pages import ROUNDS
 from benchmarks.scenarios import (
     CHANGED,
     FIRST_LOAD,
@@ -151,7 +152,7 @@ def _marts(measured: Measured) -> str:
 
 def _pages(measured: Measured) -> str:
     lines = [
-        f"Rows per second of CPU; the API's own limit is {API_ROWS_PER_SECOND:,} rows/s. Medians of 5.\n",
+        f"Rows per second of CPU; the API's own limit is {API_ROWS_PER_SECOND:,} rows/s. Medians of {ROUNDS}.\n",
         "| | rows/s |",
         "|---|---|",
         *(f"| {kind} | {rate:,.0f} |" for kind, rate in measured.pages.items()),

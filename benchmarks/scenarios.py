@@ -300,9 +300,11 @@ class Bench:
         """How fast pages are decoded, those too that are not as documented."""
         measured = Measured(PAGES, size, OURS)
         argv = [PYTHON, "-m", "benchmarks.pages", str(self.rows(size))]
-        cost, printed = measure(argv, self._fresh("pages"), self._env())
+        folder = self._fresh("pages")
+        cost, printed = measure(argv, folder, self._env())
         measured.costs.append(cost)
         measured.pages = json.loads(printed.strip().splitlines()[-1])
+        shutil.rmtree(folder)
         self._keep(measured)
 
     def _run_by_step(self, served: Served, folder: Path, measured: Measured) -> None:

@@ -9,7 +9,8 @@ the window that it was asked by.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -27,7 +28,8 @@ NO_RAW = msgspec.Raw(b"null")
 # What decoding many records at once raises where one of them is odd.
 NOT_AS_EXPECTED = (ValueError, OverflowError, RecursionError)
 # Fewer than these are read one by one: trying them at once takes as long.
-FEWEST_AT_ONCE = 16
+FEWEST_AT_ONCE = 17
+SHORTEST_TIME = len("2026-11-20T12:00:00Z")
 
 
 @dataclass(frozen=True)
@@ -59,60 +61,86 @@ class DecodedPage:
 
 def page_decoder(resource: Resource) -> Callable[[bytes], DecodedPage]:
     """A decoder of the resource's list bodies; it raises ValueError where a body is no list of records."""
-    strict = _body_decoder(resource, forbid_unknown_fields=True)
-    lenient = _body_decoder(resource, forbid_unknown_fields=False)
+    # mypy cannot see a class made of a variable.
+    strict = _record_type(resource, forbid_unknown_fields=True)
+    body_type = msgspec.defstruct("Body", [("value", list[strict])])  # type: ignore[valid-type]
+    documented = msgspec.json.Decoder(body_type)
+    extended = msgspec.json.Decoder(_record_type(resource, forbid_unknown_fields=False))
 
     def decode(body: bytes) -> DecodedPage:
         try:
-            return _decode_documented(resource, strict.decode(body).value)
+            return _decode_documented(resource, documented.decode(body).value)  # type: ignore[attr-defined]
         except NOT_AS_EXPECTED:
-            return _decode_in_parts(resource, lenient, _record_texts(body))
+            return _decode_apart(resource, extended, _record_texts(body))
 
     return decode
 
 
-def _decode_in_parts(
-    resource: Resource, decoder: "msgspec.json.Decoder[Any]", texts: list[str]
+def _decode_documented(resource: Resource, records: Sequence[Any]) -> DecodedPage:
+    """A page of records that are as documented."""
+    table = _table(resource, records, [None] * len(records))
+    return DecodedPage(table, (), [record.id for record in records])
+
+
+def _decode_apart(
+    resource: Resource, decoder: "msgspec.json.Decoder[Any]", texts: Sequence[msgspec.Raw]
 ) -> DecodedPage:
-    """As many at once as hold nothing odd, which is found by halves; what is left, record by record."""
-    pages: list[DecodedPage] = []
-    odd: list[str] = []
-    parts = [texts]
+    """A page of which some records have fields beyond the schema, or are odd: those one by one, in their places."""
+    records: dict[int, Any] = {}
+    additional = _AdditionalProperties(resource)
+    for place, text in enumerate(texts):
+        with suppress(*NOT_AS_EXPECTED):
+            record = decoder.decode(text)
+            _check_times(resource, record)
+            additional.add(place, text)
+            records[place] = record
+    tables, places = _tables_at_once(resource, records, additional)
+    odd = sorted(set(range(len(texts))).difference(places))
+    found = [_decode_text(resource, texts[place]) for place in odd]
+    rows = {place: row for place, (row, _, _) in zip(odd, found, strict=True) if row is not None}
+    table = pa.concat_tables([*tables, _table_of_rows(resource, rows.values())])
+    if rows:
+        table = table.take(pc.sort_indices(pa.array([*places, *rows], pa.int64())))
+    identities = {place: identity for place, (_, _, identity) in zip(odd, found, strict=True)}
+    return DecodedPage(
+        table,
+        tuple(bad for _, bad, _ in found if bad is not None),
+        [identities[place] if place in identities else records[place].id for place in range(len(texts))],
+    )
+
+
+def _tables_at_once(
+    resource: Resource, records: Mapping[int, Any], additional: "_AdditionalProperties"
+) -> tuple[list[pa.Table], list[int]]:
+    """The records' rows with their places, but for a few about each that its columns cannot hold: found by halves."""
+    tables: list[pa.Table] = []
+    taken: list[int] = []
+    parts = [list(records)]
     while parts:
-        part = parts.pop()
-        if len(part) <= FEWEST_AT_ONCE:
-            odd += part
+        places = parts.pop()
+        if len(places) < FEWEST_AT_ONCE:
             continue
         try:
-            page = _decode_extended(resource, decoder, part)
+            table = _table(
+                resource, [records[place] for place in places], [additional.texts[p] for p in places]
+            )
         except NOT_AS_EXPECTED:
-            half = len(part) // 2
-            parts += [part[half:], part[:half]]
+            half = len(places) // 2
+            parts += [places[half:], places[:half]]
         else:
-            pages += [_decode_each(resource, odd), page]
-            odd = []
-    return _joined([*pages, _decode_each(resource, odd)])
-
-
-def _joined(pages: Sequence[DecodedPage]) -> DecodedPage:
-    return DecodedPage(
-        pa.concat_tables([page.table for page in pages]),
-        tuple(chain.from_iterable(page.bad_records for page in pages)),
-        list(chain.from_iterable(page.identities for page in pages)),
-    )
+            tables.append(table)
+            taken += places
+    return tables, taken
 
 
 # --- many at once: every value is one that its column holds ---------------------------------------
 
 
-def _body_decoder(resource: Resource, *, forbid_unknown_fields: bool) -> "msgspec.json.Decoder[Any]":
-    """A decoder of list bodies to records that have the API's fields as attributes."""
+def _record_type(resource: Resource, *, forbid_unknown_fields: bool) -> type[msgspec.Struct]:
+    """Records that have the API's fields as attributes, of the types of their columns."""
     # Those without a default come first.
     fields = sorted((_field(resource, name, forbid_unknown_fields) for name in resource.fields), key=len)
-    record = msgspec.defstruct("Record", fields, forbid_unknown_fields=forbid_unknown_fields, gc=False)
-    # mypy cannot see a class made of a variable.
-    body = msgspec.defstruct("Body", [("value", list[record])])  # type: ignore[valid-type]
-    return msgspec.json.Decoder(body)
+    return msgspec.defstruct("Record", fields, forbid_unknown_fields=forbid_unknown_fields, gc=False)
 
 
 def _field(resource: Resource, name: str, forbid_unknown_fields: bool) -> Any:
@@ -128,33 +156,10 @@ def _field(resource: Resource, name: str, forbid_unknown_fields: bool) -> Any:
     return (name, type_) if is_required else (name, type_ | None, None)
 
 
-def _decode_documented(resource: Resource, records: Sequence[Any]) -> DecodedPage:
-    """Records that have no field beyond the schema."""
-    return _page(resource, records, _arrays(resource, records), pa.nulls(len(records), pa.string()))
-
-
-def _decode_extended(
-    resource: Resource, decoder: "msgspec.json.Decoder[Any]", texts: Sequence[str]
-) -> DecodedPage:
-    """Records that may have fields beyond the schema."""
-    records = decoder.decode(f'{{"value":[{",".join(texts)}]}}'.encode()).value
-    arrays = _arrays(resource, records)
-    return _page(resource, records, arrays, pa.array(_additional_texts(resource, texts), pa.string()))
-
-
-def _page(
-    resource: Resource,
-    records: Sequence[Any],
-    arrays: "Sequence[pa.Array[Any]]",
-    additional_properties: "pa.Array[Any]",
-) -> DecodedPage:
-    names = [*(column.name for column in resource.columns), "additional_properties"]
-    table = pa.table([*arrays, additional_properties], names=names)
-    return DecodedPage(table, (), [record.id for record in records])
-
-
-def _arrays(resource: Resource, records: Sequence[Any]) -> "list[pa.Array[Any]]":
-    """The values of each column; ValueError or OverflowError where it cannot hold one."""
+def _table(
+    resource: Resource, records: Sequence[Any], additional_properties: Sequence[str | None]
+) -> pa.Table:
+    """The records' rows; ValueError or OverflowError where a column cannot hold a value."""
     names = records[0].__struct_fields__ if records else tuple(resource.fields)
     values = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
     by_field: dict[str, Sequence[Any]] = {
@@ -162,7 +167,14 @@ def _arrays(resource: Resource, records: Sequence[Any]) -> "list[pa.Array[Any]]"
     }
     if "" in by_field["id"]:
         raise ValueError("an empty id")
-    return [_array(column, _values(resource, column, by_field)) for column in resource.columns]
+    arrays = [_array(column, _values(resource, column, by_field)) for column in resource.columns]
+    arrays.append(pa.array(additional_properties, pa.string()))
+    return pa.table(arrays, schema=_schema(resource))
+
+
+def _schema(resource: Resource) -> pa.Schema:
+    """The API's columns."""
+    return pa.schema([resource.schema.field(name) for name in ("id", *resource.api_columns)])
 
 
 def _values(resource: Resource, column: Column, by_field: dict[str, Sequence[Any]]) -> Sequence[Any]:
@@ -186,7 +198,7 @@ def _array(column: Column, values: Sequence[Any]) -> "pa.Array[Any]":
 def _times(texts: pa.StringArray) -> "pa.Array[Any]":
     """Times as the API writes them; Arrow would also take shorter ones and zones, which go the other way."""
     shortest = pc.min(pc.binary_length(texts)).as_py()
-    if shortest is not None and shortest < len("2026-11-20T12:00:00Z"):
+    if shortest is not None and shortest < SHORTEST_TIME:
         raise ValueError("a time without its seconds")
     if pc.all(pc.ends_with(texts, pattern="Z")).as_py() is False:
         raise ValueError("a time that is not said to be UTC")
@@ -196,25 +208,45 @@ def _times(texts: pa.StringArray) -> "pa.Array[Any]":
     return truncated.cast(TIMESTAMP)
 
 
+def _check_times(resource: Resource, record: Any) -> None:
+    """ValueError where `_times` would not take one, as far as that is told quickly."""
+    for field in resource.time_fields:
+        text = getattr(record, field)
+        if text is not None:
+            if len(text) < SHORTEST_TIME or not text.endswith("Z") or not "1678" <= text[:4] < "2262":
+                raise ValueError("an unusual time")
+            datetime.fromisoformat(text[: SHORTEST_TIME - 1])
+
+
+class _AdditionalProperties:
+    """The additional properties of a page's records, as JSON, by their places."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.texts: dict[int, str | None] = {}
+        self._resource = resource
+        # Mostly, many records say the same.
+        self._canonical: dict[bytes, str | None] = {b"{}": None}
+
+    def add(self, place: int, text: msgspec.Raw) -> None:
+        """Take those of a record; ValueError where one of them is no JSON, or might be none."""
+        record = _members_decoder.decode(text)
+        extra = {name: record[name] for name in record.keys() - self._resource.fields.keys()}
+        for name, members in self._resource.nested_fields.items():
+            if record.get(name, NO_RAW) != NO_RAW:
+                text_of_it = bytes(record[name])
+                # One of two members of a name that is nested too deeply spoils the object, though the other counts.
+                if text_of_it.count(b"[") + text_of_it.count(b"{") > json_text.MOST_LEVELS:
+                    raise ValueError("a nest that may be too deep")
+                inner = _members_decoder.decode(text_of_it)
+                if unknown := {member: inner[member] for member in inner.keys() - members}:
+                    extra[name] = msgspec.Raw(_object_text(unknown))
+        found = _object_text(extra)
+        if found not in self._canonical:
+            self._canonical[found] = _canonical_object(found)
+        self.texts[place] = self._canonical[found]
+
+
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _additional_texts(resource: Resource, texts: Iterable[str]) -> list[str | None]:
-    """The additional properties of each record as JSON; ValueError where one of them is no JSON."""
-    # Mostly, many records say the same.
-    canonical: dict[bytes, str | None] = {b"{}": None}
-    found = []
-    for record in map(_members_decoder.decode, texts):
-        extra = {name: record[name] for name in record.keys() - resource.fields.keys()}
-        for name, members in resource.nested_fields.items():
-            inner = _members_decoder.decode(record[name]) if record.get(name, NO_RAW) != NO_RAW else {}
-            if unknown := {member: inner[member] for member in inner.keys() - members}:
-                extra[name] = msgspec.Raw(_object_text(unknown))
-        text = _object_text(extra)
-        if text not in canonical:
-            canonical[text] = _canonical_object(text)
-        found.append(canonical[text])
-    return found
 
 
 def _object_text(members: dict[str, msgspec.Raw]) -> bytes:
@@ -260,43 +292,33 @@ class _RawBody(msgspec.Struct, gc=False):
 _raw_decoder = msgspec.json.Decoder(_RawBody)
 
 
-def _record_texts(body: bytes) -> list[str]:
-    """The JSON text of each record of the list; ValueError where the body is no list.
-
-    Bytes that are no UTF-8 become lone surrogates, which spoil only the value that they stand in.
-    """
-    try:
-        return [bytes(raw).decode(errors="surrogateescape") for raw in _raw_decoder.decode(body).value]
-    except (ValueError, RecursionError):
-        text = body.decode("utf-8-sig", errors="surrogateescape").strip()
+def _record_texts(body: bytes) -> Sequence[msgspec.Raw]:
+    """The JSON text of each record of the list; ValueError where the body is no list."""
+    with suppress(ValueError, RecursionError):
+        return _raw_decoder.decode(body).value
+    text = body.decode("utf-8-sig", errors="surrogateescape").strip()
     try:
         records = dict(json_text.members(text)).get("value", "")
     except ValueError as error:
         raise ValueError("cut off or no JSON") from error
     if not (text.startswith("{") and records.startswith("[")):
         raise ValueError("JSON without a list `value`")
-    return json_text.parts(records)
+    return [msgspec.Raw(part.encode(errors="surrogateescape")) for part in json_text.parts(records)]
 
 
-def _decode_each(resource: Resource, texts: Iterable[str]) -> DecodedPage:
-    rows: list[dict[str, Any]] = []
-    bad: list[BadRecord] = []
-    identities: list[Hashable] = []
-    for text in texts:
-        record = _parse(text)
-        row, problems = _decode_record(resource, record)
-        if problems:
-            bad.append(BadRecord("; ".join(problems), json_text.storable(record)))
-        if row is not None:
-            rows.append(row)
-        identities.append(_identity(record))
-    schema = pa.schema(
-        [
-            *((column.name, column.arrow_type) for column in resource.columns),
-            ("additional_properties", pa.string()),
-        ]
-    )
-    return DecodedPage(pa.Table.from_pylist(rows, schema=schema), tuple(bad), identities)
+def _decode_text(
+    resource: Resource, text: msgspec.Raw
+) -> tuple[dict[str, Any] | None, BadRecord | None, Hashable]:
+    """A record's row, None where it cannot have one; itself, where something is wrong with it; and its identity."""
+    # Bytes that are no UTF-8 become lone surrogates, which spoil only the value that they stand in.
+    record = _parse(bytes(text).decode(errors="surrogateescape"))
+    row, problems = _decode_record(resource, record)
+    bad = BadRecord("; ".join(problems), json_text.storable(record)) if problems else None
+    return row, bad, _identity(record)
+
+
+def _table_of_rows(resource: Resource, rows: Iterable[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=_schema(resource))
 
 
 def _parse(text: str) -> Any:

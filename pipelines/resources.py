@@ -66,6 +66,11 @@ class Resource:
         }
 
     @cached_property
+    def time_fields(self) -> tuple[str, ...]:
+        """The fields that are times."""
+        return tuple(name for name, columns in self.fields.items() if columns[0].kind == "time")
+
+    @cached_property
     def older_names(self) -> dict[str, str]:
         """The older name of each field that has one."""
         names = {column.path[0] for column in self.columns}

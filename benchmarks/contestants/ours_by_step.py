@@ -52,16 +52,14 @@ def watch() -> None:
     import msal
     import requests
 
-    from pipelines import checks, client, comparison, defender, records, storing, sync, warehouse
+    from pipelines import checks, client, comparison, defender, storing, sync, warehouse
 
     timed("token", msal.ConfidentialClientApplication, "__init__")
     timed("token", msal.ConfidentialClientApplication, "acquire_token_for_client")
     timed("waiting", client.DefenderClient, "_take_turn")
     timed("download", requests.Session, "get")
     timed("download", client, "_body_of")
-    timed("decode", records, "_decode_documented")
-    timed("decode", records, "_decode_each")
-    timed("decode", records, "_decode_extended")
+    timed("decode", client, "_answer_of")
     timed("compare with the warehouse", warehouse.Warehouse, "changes")
     timed("versions, read stamps, commit", warehouse.Warehouse, "commit")
     timed("versions, read stamps, commit", warehouse.Warehouse, "add_missing_versions")

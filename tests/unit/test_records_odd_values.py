@@ -210,6 +210,18 @@ def test_a_field_beyond_the_schema_is_kept_unless_it_is_no_json():
     assert json.loads(bad.record)["odd"] == "NaN"
 
 
+@pytest.mark.parametrize("plain_ones", [0, 40])
+def test_a_nest_too_deep_spoils_its_object_though_another_member_of_that_name_counts(plain_ones):
+    deep = "[" * (MOST_LEVELS + 1) + "]" * (MOST_LEVELS + 1)
+    file = f'{{"fileIdentifier": "f", "size": {deep}, "size": 1}}'
+    texts = [json.dumps(action(f"plain{number}")) for number in range(plain_ones)]
+    rows, [bad] = decode(*texts, f'{{"id": "x", {TIME}, "relatedFileInfo": {file}}}')
+    assert (rows["x"]["related_file_info__file_identifier"], bad.reason) == (
+        None,
+        "relatedFileInfo is no object",
+    )
+
+
 def test_a_file_that_is_no_object_costs_the_file_only():
     rows, [bad] = decode(json.dumps({**action("x"), "relatedFileInfo": "a file"}))
     assert (rows["x"]["type"], bad.reason) == ("RunAntiVirusScan", "relatedFileInfo is no object")

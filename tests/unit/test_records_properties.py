@@ -15,18 +15,26 @@ from pipelines.resources import MACHINE_ACTIONS, RESOURCES
 
 DECODERS = {name: page_decoder(resource) for name, resource in RESOURCES.items()}
 PLAIN = {"machine_actions": action("plain"), "investigations": investigation("plain")}
-# Beside a record with a field beyond the schema, many are still read at once; beside an odd one, in parts.
+# Beside a record with a field beyond the schema, and beside an odd one, the others are still read at once.
 EXTENDED = {
     name: json.dumps({**record, "id": "extended", "new": 1}).encode() for name, record in PLAIN.items()
 }
 ODD = {name: json.dumps({**record, "id": "odd", "machineId": 5}).encode() for name, record in PLAIN.items()}
+
+# Its time looks as it should, until its column is made.
+IMPOSSIBLE = {
+    name: json.dumps(
+        {**record, "id": "impossible", RESOURCES[name].time_fields[0]: "2026-11-20T12:00:00.0.0Z"}
+    ).encode()
+    for name, record in PLAIN.items()
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def few_at_once():
     """Two records are many; one by itself that is not as documented is read the slow way."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.records.FEWEST_AT_ONCE", 1)
+        patch.setattr("pipelines.records.FEWEST_AT_ONCE", 2)
         yield
 
 
@@ -125,7 +133,7 @@ def decode(name, *raw):
 def check_a_record_is_read_the_same_way_in_any_company(name, raw):
     """By itself; beside one with a field beyond the schema, beside an odd one; beside the others."""
     alone = [decode(name, each) for each in raw]
-    for company in (EXTENDED[name], ODD[name]):
+    for company in (EXTENDED[name], ODD[name], IMPOSSIBLE[name]):
         their_rows, their_bad, their_identities = decode(name, company)
         for each, (rows, bad, identities) in zip(raw, alone, strict=True):
             beside = decode(name, each, company)
@@ -199,25 +207,26 @@ def test_what_is_no_json_beyond_the_schema_is_odd_in_any_company(name, value):
 
 @pytest.mark.parametrize("name", RESOURCES)
 def test_each_way_is_taken(name, monkeypatch):
-    """The tests above compare something: how many records each way is tried on."""
-    taken = []
-    for way in ("_decode_documented", "_decode_extended", "_decode_each"):
-        real = getattr(records_module, way)
+    """The tests above compare something: how many records are read at once, and which one by one."""
+    at_once, one_by_one = [], []
+    table, text = records_module._table, records_module._decode_text
 
-        def counted(resource, *rest, way=way, real=real):
-            page = real(resource, *rest)
-            taken.extend([(way, page.rows)] if page.rows else [])
-            return page
+    def counted_table(resource, records, additional_properties):
+        found = table(resource, records, additional_properties)
+        at_once.append(found.num_rows)
+        return found
 
-        monkeypatch.setattr(records_module, way, counted)
+    def noted_text(resource, raw):
+        one_by_one.append(json.loads(bytes(raw))["id"])
+        return text(resource, raw)
+
+    monkeypatch.setattr(records_module, "_table", counted_table)
+    monkeypatch.setattr(records_module, "_decode_text", noted_text)
     plain = json.dumps(PLAIN[name]).encode()
     decode(name, plain, plain)
     decode(name, plain, EXTENDED[name])
+    assert (at_once, one_by_one) == ([2, 2], [])
     decode(name, plain, plain, plain, ODD[name], EXTENDED[name], EXTENDED[name])
-    assert taken == [
-        ("_decode_documented", 2),
-        ("_decode_extended", 2),
-        ("_decode_extended", 3),
-        ("_decode_extended", 2),
-        ("_decode_each", 1),
-    ]
+    assert (at_once, one_by_one) == ([2, 2, 5], ["odd"])
+    decode(name, plain, plain, plain, IMPOSSIBLE[name], *4 * [EXTENDED[name]])
+    assert (at_once, one_by_one) == ([2, 2, 5, 2, 4], ["odd", "plain", "impossible"])
