@@ -91,7 +91,7 @@ def _decode_apart(
     for place, text in enumerate(texts):
         with suppress(*NOT_AS_EXPECTED):
             record = decoder.decode(text)
-            _check_times(resource, record)
+            _check(resource, record)
             additional.add(place, text)
             records[place] = record
     tables, places = _tables_at_once(resource, records, additional)
@@ -208,14 +208,17 @@ def _times(texts: pa.StringArray) -> "pa.Array[Any]":
     return truncated.cast(TIMESTAMP)
 
 
-def _check_times(resource: Resource, record: Any) -> None:
-    """ValueError where `_times` would not take one, as far as that is told quickly."""
+def _check(resource: Resource, record: Any) -> None:
+    """ValueError where a column would not take a value, as far as that is told quickly."""
     for field in resource.time_fields:
         text = getattr(record, field)
         if text is not None:
             if len(text) < SHORTEST_TIME or not text.endswith("Z") or not "1678" <= text[:4] < "2262":
                 raise ValueError("an unusual time")
             datetime.fromisoformat(text[: SHORTEST_TIME - 1])
+    for field, mark in resource.json_fields.items():
+        if bytes(getattr(record, field))[:1] not in (mark, b"n"):
+            raise ValueError("JSON of another kind")
 
 
 class _AdditionalProperties:

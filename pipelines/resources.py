@@ -71,6 +71,14 @@ class Resource:
         return tuple(name for name, columns in self.fields.items() if columns[0].kind == "time")
 
     @cached_property
+    def json_fields(self) -> dict[str, bytes]:
+        """The fields that are kept as JSON, with the mark that their text begins with."""
+        marks = {"list": b"[", "object": b"{"}
+        return {
+            name: marks[columns[0].kind] for name, columns in self.fields.items() if columns[0].kind in marks
+        }
+
+    @cached_property
     def older_names(self) -> dict[str, str]:
         """The older name of each field that has one."""
         names = {column.path[0] for column in self.columns}
