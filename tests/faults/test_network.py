@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from support.records import NOW, action, ago
+from urllib3.connection import HTTPSConnection
 
 from pipelines.client import TIMEOUT_SECONDS, Patience
 from pipelines.errors import RejectedError, ThrottledError, UnavailableError
@@ -87,6 +88,27 @@ def test_a_slow_answer_is_waited_for_and_one_beyond_the_time_out_is_tried_again(
     done = filled.sync().assert_ok()
     assert (slow.fired, late.fired, stalled.fired, done.run().retries) == (1, 1, 1, 2)
     filled.assert_in_step()
+
+
+def test_calls_share_one_connection_also_behind_errors(open_stage, filled, monkeypatch):
+    def opened_by(*failures):
+        opened = []
+        stage = open_stage(filled.world, page_size=5, max_concurrent_requests=1)
+        for nth, effect in enumerate(failures, 3):
+            stage.sim.faults.add(effect, nth=nth)
+        monkeypatch.setattr(
+            HTTPSConnection, "connect", lambda self: opened.append(self.host) or connect(self)
+        )
+        calls = stage.sync().assert_ok().calls()
+        monkeypatch.undo()
+        assert len(calls) > 10
+        return len(opened)
+
+    connect = HTTPSConnection.connect
+    plain = opened_by()
+    assert plain < 5
+    assert opened_by(Status(503), Status(500, body=b"x" * 100_000), Garbage(b"<html>")) == plain
+    assert opened_by(CutOff()) == plain + 1
 
 
 def test_an_answer_of_ten_seconds_is_within_the_time_out():
