@@ -186,7 +186,7 @@ class DefenderClient:
         except requests.exceptions.SSLError:
             reason = "its TLS certificate is not trusted; name its authority in ca_bundle"
             raise UnavailableError(f"tenant {self.tenant.name}: {self.tenant.api_url}: {reason}") from None
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, ValueError) as error:
             reason = f"no answer ({_cause(error)}): check api_url, the network and its proxy"
             raise UnavailableError(f"tenant {self.tenant.name}: {self.tenant.api_url}: {reason}") from None
         return _http_date(response.headers.get("Date"))
@@ -232,6 +232,9 @@ class DefenderClient:
             return Failure("no answer in time")
         except requests.exceptions.RequestException as error:
             return Failure(f"the connection failed ({_cause(error)})")
+        except ValueError as error:
+            # Raised as it is for a redirect to what is no address.
+            return Failure(f"the answer cannot be read ({_cause(error)})")
         if response.status_code == 200:
             return _answer_of(response, body, decode, asked_at, self._clock.now())
         return _failure_of(response, body, self._clock.now(), token)

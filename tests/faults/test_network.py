@@ -17,6 +17,7 @@ from simulator import (
     Garbage,
     Limits,
     NoValue,
+    Redirect,
     Slow,
     Status,
     TooManyRequests,
@@ -279,6 +280,13 @@ def test_a_redirect_is_not_followed(filled):
     done = filled.sync()
     assert (rule.fired, done.run().status) == (1, "failed")
     assert "redirects elsewhere" in str(done.error())
+
+
+def test_a_redirect_to_no_address_is_tried_again(filled):
+    rule = filled.sim.faults.add(Redirect("http://[nowhere"), nth=1)
+    done = filled.sync().assert_ok()
+    assert (rule.fired, done.run().retries) == (1, 1)
+    filled.assert_in_step()
 
 
 def test_an_error_that_steers_a_terminal_is_told_as_plain_text(filled):
