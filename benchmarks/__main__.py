@@ -20,7 +20,7 @@ from benchmarks.scenarios import (
 SMALL, MIDDLE, LARGE = 100_000, 1_000_000, 5_000_000
 MANY_TENANTS = 400_000
 # Minutes after which a part repeats nothing: without an option, a machine of half the speed is to be done in some 15.
-REPEATS_END = {"small": 2.5, "middle": 8.5, "later": 10.5}
+REPEATS_END = {"small": 2.0, "middle": 7.0, "later": 9.0}
 
 
 def main() -> None:
