@@ -5,8 +5,6 @@ of these machines alone, give these rows as they are over all. A row of `machine
 and is worked out over all that bear a name of these. Other marts that look across machines are not among them.
 """
 
-import re
-
 import duckdb
 
 from pipelines import sql_files
@@ -28,7 +26,6 @@ KEYS = {
     "containment_episodes": ("machine_id", "affected_machines"),
     "machines": ("machine_id", "bearers"),
 }
-MART = re.compile(r"\bmarts\.")
 # What moves with time alone.
 TIMES = ("as_of", "age_seconds", "synced_at")
 
@@ -108,8 +105,9 @@ def work_out_marts(warehouse: Warehouse) -> None:
         for mart, query in queries.items():
             if mart in KEYS:
                 within.execute(f"create table marts.{mart} as {query}")
+        # Until here, `machines` tells what the affected are called now, but not who else is.
         within.execute(_BEARERS)
-        over_bearers = MART.sub("of_bearers.", queries["machines"])
+        over_bearers = sql_files.reading_marts_of("of_bearers", queries["machines"])
         within.execute(f"create or replace table marts.machines as {over_bearers}")
 
 

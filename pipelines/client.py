@@ -353,7 +353,7 @@ _error_decoder = msgspec.json.Decoder(ErrorBody)
 
 
 def _body_of(response: requests.Response) -> bytes:
-    # Left to itself, it reads a page in hundreds of pieces, which takes three times as long.
+    # Left to itself, it reads a page in hundreds of pieces, which takes up to three times as long.
     return b"".join(response.iter_content(READ_AT_ONCE))
 
 

@@ -7,7 +7,6 @@ snapshot of its own beside the common one: the same tables, and nothing of anoth
 
 import logging
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Collection
@@ -240,7 +239,7 @@ def _mart_queries(source: _Source) -> dict[str, str]:
     if source != WAREHOUSE:
         return {mart: f"from {source.marts}.{mart}{source.condition}" for mart in sql_files.mart_names()}
     return {
-        mart: re.sub(r"\bmarts\.", "snapshot.marts.", query)
+        mart: sql_files.reading_marts_of("snapshot.marts", query)
         for mart, query in sql_files.view_queries("marts").items()
     }
 

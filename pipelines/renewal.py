@@ -4,7 +4,6 @@ A copy of that one is brought to now: `as_of`, the ages counted from it and when
 rows; the rows of machines on which something changed are replaced; and files that cannot differ are linked.
 """
 
-import re
 from pathlib import Path
 
 import duckdb
@@ -16,8 +15,6 @@ from pipelines.differences import CATALOG
 from pipelines.resources import RESOURCES
 from pipelines.snapshot_files import DATABASE
 from pipelines.warehouse import RUN_TABLES, SCHEMA, Warehouse
-
-MART = re.compile(r"\bmarts\.")
 
 
 def renew(warehouse: Warehouse, former: Former, folder: Path) -> None:
@@ -80,7 +77,7 @@ def _move_marts(
         for mart, query in marts.items():
             if mart not in kept:
                 cursor.execute(f"delete from snapshot.marts.{mart}")
-                over_tables = MART.sub("snapshot.marts.", query)
+                over_tables = sql_files.reading_marts_of("snapshot.marts", query)
                 cursor.execute(f"insert into snapshot.marts.{mart} by name {over_tables}")
                 background.execute(snapshot_files.parquet_statement(mart, folder))
 

@@ -21,6 +21,7 @@ ALIASES_MARKER = "        -- Aliases of the configuration."
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 VIEW_LAYERS = ("staging", "marts")
 REFERENCE = re.compile(r"\b(staging|marts)\.([a-z_]+)\b")
+MART = re.compile(r"\bmarts\.")
 VIEW_QUERY = re.compile(r"^create or replace view (\w+)\.(\w+) as\n(.*?);$", re.MULTILINE | re.DOTALL)
 SEVERITY = re.compile(r"^-- Severity: (\w+)", re.MULTILINE)
 
@@ -109,6 +110,11 @@ def view_queries(layer: str) -> dict[str, str]:
     """The query of each view of a layer, by its name, each after those that it reads."""
     found = (VIEW_QUERY.search(statement) for statement in view_statements())
     return {match[2]: match[3] for match in found if match and match[1] == layer}
+
+
+def reading_marts_of(schema: str, query: str) -> str:
+    """The query with the marts that it reads taken from another schema, so that none is worked out again."""
+    return MART.sub(f"{schema}.", query)
 
 
 def renewals() -> dict[str, str]:
