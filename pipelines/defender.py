@@ -24,6 +24,8 @@ DATA_TYPES = {"text": "text", "time": "timestamp", "integer": "bigint", "list": 
 MERGE: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
 # Of the source as a whole: dlt's check of a resource's own leaves an error behind that holds on to the rows.
 FREEZE_TYPES: Any = {"data_type": "freeze"}
+# dlt writes what it is given at once as one row group of Parquet, and DuckDB reads a row group by one thread.
+ROW_GROUP_SIZE = 61_440
 
 
 @dlt.source(name="defender", schema_contract=FREEZE_TYPES)
@@ -48,9 +50,13 @@ def defender_resource(resource: Resource, tables: list[pa.Table], *, is_all_new:
 
 
 def _taken(tables: list[pa.Table]) -> Iterator[pa.Table]:
-    """Each table, taken out of the list, so that nothing that dlt leaves behind holds it."""
+    """Each table, by row groups, taken out of the list, so that nothing that dlt leaves behind holds it."""
     while tables:
-        yield tables.pop(0)
+        rest = tables.pop(0)
+        while rest.num_rows > ROW_GROUP_SIZE:
+            yield rest.slice(0, ROW_GROUP_SIZE)
+            rest = rest.slice(ROW_GROUP_SIZE)
+        yield rest
 
 
 def _columns(resource: Resource) -> Any:
