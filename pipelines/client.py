@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
+from urllib3.exceptions import ReadTimeoutError
 
 from pipelines.auth import BearerAuth, TokenProvider
 from pipelines.clock import Clock
@@ -228,9 +229,9 @@ class DefenderClient:
                 body = _body_of(response)
         except requests.exceptions.SSLError:
             return Failure("its TLS certificate is not trusted; name its authority in ca_bundle", final=True)
-        except requests.exceptions.Timeout:
-            return Failure("no answer in time")
         except requests.exceptions.RequestException as error:
+            if _is_timeout(error):
+                return Failure("no answer in time")
             return Failure(f"the connection failed ({_cause(error)})")
         except ValueError as error:
             # Raised as it is for a redirect to what is no address.
@@ -425,6 +426,13 @@ def _role_hint(path: str, answer: Failure, tenant: TenantSettings) -> str:
     role, scope = application_roles(resource)[0], delegated_scopes(resource)[0]
     wanted = f"delegated permission {scope}" if tenant.auth == "device_code" else f"application role {role}"
     return f"{answer.reason}. Grant the {wanted}, with an administrator's consent"
+
+
+def _is_timeout(error: requests.exceptions.RequestException) -> bool:
+    """Whether nothing came for too long; requests calls it a failed connection where part of the body had come."""
+    return isinstance(error, requests.exceptions.Timeout) or any(
+        isinstance(cause, ReadTimeoutError) for cause in error.args
+    )
 
 
 def _cause(error: BaseException) -> str:

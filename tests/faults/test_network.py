@@ -80,7 +80,7 @@ def test_a_wrong_content_type_does_not_matter_as_long_as_the_body_is_json(filled
     filled.assert_in_step()
 
 
-def test_a_slow_answer_is_waited_for_and_one_beyond_the_time_out_is_tried_again(filled, monkeypatch):
+def test_a_slow_answer_is_waited_for_and_one_beyond_the_time_out_is_tried_again(filled, monkeypatch, caplog):
     slow = filled.sim.faults.add(Slow(0.4), nth=1)
     assert filled.sync().assert_ok().run().retries == 0
     monkeypatch.setattr("pipelines.client.TIMEOUT_SECONDS", (5.0, 0.25))
@@ -88,6 +88,7 @@ def test_a_slow_answer_is_waited_for_and_one_beyond_the_time_out_is_tried_again(
     stalled = filled.sim.faults.add(Slow(0.6, midway=True), nth=3)
     done = filled.sync().assert_ok()
     assert (slow.fired, late.fired, stalled.fired, done.run().retries) == (1, 1, 1, 2)
+    assert caplog.text.count("no answer in time; try 2 of 6") == 2
     filled.assert_in_step()
 
 
