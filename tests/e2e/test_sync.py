@@ -10,6 +10,7 @@ import pytest
 from support.records import NOW, action, ago, investigation, iso
 from support.truth import COLUMNS
 
+from pipelines import defender
 from pipelines.errors import PartialError
 from simulator import IgnoreSkip, PageCap, ScriptedWorld, Status, World
 
@@ -35,6 +36,26 @@ def test_syncs_of_a_lively_world_keep_every_row_as_it_is_now(open_stage):
         stage.sync().assert_ok()
         stage.assert_in_step(again=False)
     assert stage.gone("machine_actions") == set()
+
+
+def test_a_chunk_is_loaded_whole_in_however_many_pieces_dlt_gets_it(open_stage, monkeypatch):
+    given: list[int] = []
+
+    def noted(tables):
+        for piece in taken(tables):
+            given.append(piece.num_rows)
+            yield piece
+
+    taken = defender._taken
+    monkeypatch.setattr(defender, "_taken", noted)
+    monkeypatch.setattr(defender, "ROW_GROUP_SIZE", 7)
+    stage = open_stage(World(seed=3, rows=300), page_size=40)
+    for minutes in (0, 60 * 24 * 4):
+        stage.clock.advance(minutes=minutes)
+        stage.sync().assert_ok()
+        stage.assert_in_step(again=False)
+    assert max(given) == 7
+    assert len(given) > 40
 
 
 def test_a_second_sync_changes_only_the_rows_whose_status_moved(open_stage, world):
