@@ -7,7 +7,8 @@ same transaction, so that nothing comes back. Run again, it finishes what was cu
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,7 +37,7 @@ from pipelines.tombstones import (
 from pipelines.upgrades import opened
 from pipelines.warehouse import SCHEMA, STAGING_SCHEMA, Warehouse, rewrite
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 20_000
 # What is left of a bad record that has no time to judge it by: its hash keeps it from coming back.
 EMPTIED = '{"purged":true}'
 
@@ -135,15 +136,18 @@ def _rows(warehouse: Warehouse, query: str, values: list[Any]) -> list[tuple[Any
         cursor.close()
 
 
-def _quarantined(warehouse: Warehouse, tenant: str) -> list[tuple[Resource, str, BadRecord, datetime]]:
+def _quarantined(warehouse: Warehouse, tenant: str) -> Iterator[tuple[Resource, str, BadRecord, datetime]]:
     """The tenant's quarantine: resource, hash, record, and when it was first seen."""
-    rows = _rows(
-        warehouse,
+    cursor = warehouse.cursor()
+    cursor.execute(
         f"select resource, record_hash, reason, record::varchar, first_seen_at from {SCHEMA}.quarantine "
         "where tenant = ?",
         [tenant],
     )
-    return [(RESOURCES[name], key, BadRecord(reason, record), at) for name, key, reason, record, at in rows]
+    while rows := cursor.fetchmany(BATCH_ROWS):
+        for name, key, reason, record, at in rows:
+            yield RESOURCES[name], key, BadRecord(reason, record), at
+    cursor.close()
 
 
 class Purge:
@@ -186,11 +190,11 @@ class Purge:
         """Delete them, and remember the moment."""
         for table, condition in self._conditions():
             cursor.execute(f"delete from {SCHEMA}.{table} where {condition}", self._values)
-        one = "where tenant = ? and resource = ? and record_hash = ?"
-        for key in self._dated:
-            cursor.execute(f"delete from {SCHEMA}.quarantine {one}", [self.tenant, *key])
-        for key in self._undated:
-            cursor.execute(f"update {SCHEMA}.quarantine set record = ? {one}", [EMPTIED, self.tenant, *key])
+        found = "where tenant = ? and (resource, record_hash) in (from found)"
+        with _registered(cursor, "found", self._dated, ("resource", "record_hash")):
+            cursor.execute(f"delete from {SCHEMA}.quarantine {found}", [self.tenant])
+        with _registered(cursor, "found", self._undated, ("resource", "record_hash")):
+            cursor.execute(f"update {SCHEMA}.quarantine set record = ? {found}", [EMPTIED, self.tenant])
         cursor.execute(
             f"insert into {SCHEMA}.purges as kept values (?, ?, ?) on conflict (tenant) do update set "
             "purged_before = greatest(kept.purged_before, excluded.purged_before), purged_at = excluded.purged_at",
@@ -213,7 +217,7 @@ class Forget:
             for table, keys in ((resource.name, ("id",)), (resource.versions_table, ("id", "version")))
         }
         self._records = [
-            (resource, key, fresh)
+            (resource.name, key, fresh.record_hash, fresh.record)
             for resource, key, bad, _at in _quarantined(warehouse, tenant)
             if (fresh := self._rule.record_without_names(resource, bad)) is not bad
         ]
@@ -242,8 +246,7 @@ class Forget:
         for resource in RESOURCES.values():
             for table in (resource.name, resource.versions_table):
                 self._replace(cursor, resource, table)
-        for resource, key, fresh in self._records:
-            self._replace_record(cursor, resource, key, fresh)
+        self._replace_records(cursor)
         if not self._is_known:
             cursor.execute(
                 f"insert into {SCHEMA}.forgotten_requestors values (?, ?, ?, ?)",
@@ -267,20 +270,49 @@ class Forget:
         )
         cursor.unregister("redacted")
 
-    def _replace_record(self, cursor: Any, resource: Resource, key: str, fresh: BadRecord) -> None:
-        """Under its new content's hash, where the same content may stand already."""
-        cursor.execute(
-            f"""
-            insert into {SCHEMA}.quarantine as kept
-            select tenant, resource, ?, reason, ?, first_seen_at, last_seen_at from {SCHEMA}.quarantine
-            where tenant = ? and resource = ? and record_hash = ?
-            on conflict (tenant, resource, record_hash) do update set
-                first_seen_at = least(kept.first_seen_at, excluded.first_seen_at),
-                last_seen_at = greatest(kept.last_seen_at, excluded.last_seen_at)
-            """,
-            [fresh.record_hash, fresh.record, self.tenant, resource.name, key],
-        )
-        cursor.execute(
-            f"delete from {SCHEMA}.quarantine where tenant = ? and resource = ? and record_hash = ?",
-            [self.tenant, resource.name, key],
-        )
+    def _replace_records(self, cursor: Any) -> None:
+        """Under their new contents' hashes, where several become the same, or the same content may stand already."""
+        names = ("resource", "record_hash", "fresh_hash", "fresh_record")
+        with _registered(cursor, "redacted", self._records, names):
+            fresh = cursor.sql(
+                f"""
+                select
+                    kept.tenant,
+                    kept.resource,
+                    coalesce(redacted.fresh_hash, kept.record_hash) as record_hash,
+                    min(kept.reason) as reason,
+                    min(coalesce(redacted.fresh_record, kept.record::varchar)) as record,
+                    min(kept.first_seen_at) as first_seen_at,
+                    max(kept.last_seen_at) as last_seen_at
+                from {SCHEMA}.quarantine as kept left join redacted using (resource, record_hash)
+                where
+                    kept.tenant = ?
+                    and (kept.resource, coalesce(redacted.fresh_hash, kept.record_hash))
+                    in (select resource, fresh_hash from redacted)
+                group by all
+                """,
+                params=[self.tenant],
+            ).to_arrow_table()
+            cursor.execute(
+                f"""
+                delete from {SCHEMA}.quarantine where tenant = ? and (resource, record_hash) in (
+                    select resource, record_hash from redacted union all select resource, fresh_hash from redacted
+                )
+                """,
+                [self.tenant],
+            )
+        cursor.register("redacted", fresh)
+        cursor.execute(f"insert into {SCHEMA}.quarantine by name from redacted")
+        cursor.unregister("redacted")
+
+
+@contextmanager
+def _registered(
+    cursor: Any, name: str, rows: Sequence[tuple[str, ...]], columns: Sequence[str]
+) -> Iterator[None]:
+    """Rows of text as a table of that name, for as long as the `with` lasts."""
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    arrays = {column: pa.array(each, pa.string()) for column, each in zip(columns, values, strict=True)}
+    cursor.register(name, pa.table(arrays))
+    yield
+    cursor.unregister(name)

@@ -513,16 +513,24 @@ class Warehouse:
         rows = {bad.record_hash: bad for bad in bad_records}
         if not rows:
             return
-        cursor.executemany(
-            f"""
-            insert into {SCHEMA}.quarantine values (?, ?, ?, ?, ?, ?, ?)
-            on conflict (tenant, resource, record_hash) do update set last_seen_at = excluded.last_seen_at
-            """,
-            [
-                [tenant, resource.name, key, bad.reason, bad.record, seen_at, seen_at]
-                for key, bad in rows.items()
-            ],
-        )
+        columns = [list(rows), [bad.reason for bad in rows.values()], [bad.record for bad in rows.values()]]
+        cursor.register("bad_records", pa.table(columns, names=["record_hash", "reason", "record"]))
+        theirs = "tenant = ? and resource = ?"
+        known = cursor.execute(
+            f"update {SCHEMA}.quarantine set last_seen_at = ? "
+            f"where {theirs} and record_hash in (select record_hash from bad_records)",
+            [seen_at, tenant, resource.name],
+        ).fetchall()[0][0]
+        if known < len(rows):
+            cursor.execute(
+                f"""
+                insert into {SCHEMA}.quarantine
+                select ?, ?, record_hash, reason, record, ?, ? from bad_records
+                anti join (select record_hash from {SCHEMA}.quarantine where {theirs}) using (record_hash)
+                """,
+                [tenant, resource.name, seen_at, seen_at, tenant, resource.name],
+            )
+        cursor.unregister("bad_records")
 
     # --- what to read again ---
 

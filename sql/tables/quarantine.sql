@@ -1,4 +1,5 @@
 -- One row per tenant, resource and distinct bad record.
+-- No primary key: memory does not hold its index where every record of a large list has a bad value.
 create table if not exists defender.quarantine (
     tenant varchar not null,
     resource varchar not null,
@@ -6,8 +7,7 @@ create table if not exists defender.quarantine (
     reason varchar not null,
     record json not null,
     first_seen_at timestamptz not null,
-    last_seen_at timestamptz not null,
-    primary key (tenant, resource, record_hash)
+    last_seen_at timestamptz not null
 );
 comment on table defender.quarantine is 'Records of which some value could not be taken as it is, whole, once for each distinct content.';
 comment on column defender.quarantine.reason is 'What is wrong with the record.';

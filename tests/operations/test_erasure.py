@@ -449,6 +449,30 @@ def test_forgetting_keeps_the_rows_and_takes_the_name_and_the_comments(acted):
     assert traces(acted) == []
 
 
+def by_requestor(stage):
+    return {row["record"]["requestor"]: row for row in stage.warehouse().table("quarantine")}
+
+
+def test_bad_records_that_differ_in_the_forgotten_name_only_become_one(stage, world):
+    for spelled in ("alice@contoso.com", "ALICE@contoso.com", "bob@contoso.com"):
+        world.put_action(action("bad", ago(hours=1), requestor=spelled, errorHResult="none"))
+        stage.sync().assert_ok()
+        stage.clock.advance(minutes=1)
+    before = by_requestor(stage)
+    assert forget(stage, "alice@contoso.com")["contoso"]["quarantine"] == 2
+    after = by_requestor(stage)
+    assert set(after) == {"forgotten", "bob@contoso.com"}
+    assert after["bob@contoso.com"] == before["bob@contoso.com"]
+    assert after["forgotten"]["first_seen_at"] == before["alice@contoso.com"]["first_seen_at"]
+    assert after["forgotten"]["last_seen_at"] == before["ALICE@contoso.com"]["last_seen_at"]
+    world.change("bad", requestor="Alice@Contoso.com")
+    stage.sync().assert_ok()
+    again = by_requestor(stage)
+    seen_at = again["forgotten"].pop("last_seen_at")
+    assert seen_at > after["forgotten"].pop("last_seen_at")
+    assert again == after
+
+
 def test_no_file_holds_the_name_or_the_comments(acted):
     acted.world.remove("bob's")
     acted.warehouse().execute("delete from defender.machine_actions where requestor like 'malice%'")

@@ -83,7 +83,7 @@ def test_an_older_warehouse_is_carried_forward_and_syncs_on(old):
     kept = ("machine_action_versions", "investigation_versions")
     assert {table: after[table] for table in kept} == {table: before[table] for table in kept}
     assert after["sync_runs"][: len(before["sync_runs"])] == before["sync_runs"]
-    assert [row["version"] for row in after["schema_versions"]] == [1, 2, 3, 3]
+    assert [row["version"] for row in after["schema_versions"]] == [1, 2, 3, 4, 4]
     assert old.warehouse().table("purges") == []
 
 
@@ -164,7 +164,7 @@ def test_a_newer_warehouse_is_refused_before_anything_is_touched(program, stage)
 
 def test_migrations_are_numbered_without_gaps_and_a_new_warehouse_has_the_last_number(template):
     assert list(sql_files.migrations()) == list(range(2, sql_files.schema_version() + 1))
-    assert [row["version"] for row in Reading(template).table("schema_versions")] == [3]
+    assert [row["version"] for row in Reading(template).table("schema_versions")] == [4]
 
 
 def test_views_are_made_anew_after_an_upgrade_and_not_again(old):
@@ -175,4 +175,4 @@ def test_views_are_made_anew_after_an_upgrade_and_not_again(old):
             warehouse.create_views(moment)
     finally:
         warehouse.close()
-    assert [row["version"] for row in old.warehouse().table("schema_versions")] == [1, 2, 3, 3]
+    assert [row["version"] for row in old.warehouse().table("schema_versions")] == [1, 2, 3, 4, 4]
