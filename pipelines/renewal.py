@@ -40,8 +40,12 @@ def _move_tables(cursor: duckdb.DuckDBPyConnection) -> None:
                 cursor.execute(f"delete from snapshot.main.{table} {changed}")
                 cursor.execute(f"insert into snapshot.main.{table} by name from {SCHEMA}.{table} {changed}")
     for table in RUN_TABLES:
-        cursor.execute(f"delete from snapshot.main.{table}")
-        cursor.execute(f"insert into snapshot.main.{table} by name from {SCHEMA}.{table}")
+        former, now = f"snapshot.main.{table}", f"{SCHEMA}.{table}"
+        content = differences.content(cursor, now, without=())
+        cursor.execute(f"delete from {former} where {content} not in (select {content} from {now})")
+        cursor.execute(
+            f"insert into {former} by name from {now} where {content} not in (select {content} from {former})"
+        )
 
 
 def _move_marts(

@@ -60,11 +60,16 @@ group by syncs.tenant, syncs.resource
 """
 
 LAST_RUNS = """
+with last_starts as (
+    select tenant, resource, max(started_at) as started_at from defender.sync_runs group by tenant, resource
+)
+
 select
     tenant, resource, status, started_at, finished_at, calls, retries, waited_seconds,
     rows_read, rows_new, rows_changed, rows_quarantined, checks_failed
 from defender.sync_runs
-qualify row_number() over (partition by tenant, resource order by started_at desc, run_id desc) = 1
+inner join last_starts using (tenant, resource, started_at)
+qualify row_number() over (partition by tenant, resource order by run_id desc) = 1
 """
 
 

@@ -6,18 +6,30 @@ with syncs as (
         tenant,
         resource,
         run_id,
-        row_number() over (partition by tenant order by started_at desc, run_id desc) as place,
+        started_at,
         case when status in ('succeeded', 'unavailable') then finished_at end as succeeded_at
     from staging.sync_runs
     where command = 'sync'
 ),
 
-last_syncs as (
+last_starts as (
     select
         tenant,
-        run_id
+        max(started_at) as started_at
     from syncs
-    where place = 1
+    group by tenant
+),
+
+last_syncs as (
+    select
+        syncs.tenant,
+        max(syncs.run_id) as run_id
+    from syncs
+    inner join last_starts
+        on
+            syncs.tenant = last_starts.tenant
+            and syncs.started_at = last_starts.started_at
+    group by syncs.tenant
 ),
 
 successes as (

@@ -33,19 +33,34 @@ quarantined as (
     group by tenant, resource
 ),
 
-ordered_runs as (
+last_starts as (
     select
         tenant,
         resource,
-        run_id,
-        command,
-        status,
-        started_at,
-        finished_at,
-        checks_failed,
-        error,
-        row_number() over (partition by tenant, resource order by started_at desc, run_id desc) as place
+        max(started_at) as started_at
     from staging.sync_runs
+    group by tenant, resource
+),
+
+-- One of each, but where several started at once.
+last_runs as (
+    select
+        runs.tenant,
+        runs.resource,
+        runs.run_id,
+        runs.command,
+        runs.status,
+        runs.started_at,
+        runs.finished_at,
+        runs.checks_failed,
+        runs.error,
+        row_number() over (partition by runs.tenant, runs.resource order by runs.run_id desc) as place
+    from staging.sync_runs as runs
+    inner join last_starts
+        on
+            runs.tenant = last_starts.tenant
+            and runs.resource = last_starts.resource
+            and runs.started_at = last_starts.started_at
 ),
 
 -- A backfill or reconcile reads a closed range: it makes nothing fresher.
@@ -138,7 +153,7 @@ left join quarantined
     on
         resources.tenant = quarantined.tenant
         and resources.resource = quarantined.resource
-left join ordered_runs as last_runs
+left join last_runs
     on
         resources.tenant = last_runs.tenant
         and resources.resource = last_runs.resource
