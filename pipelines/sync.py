@@ -5,6 +5,7 @@ Tenants are read side by side and loaded one at a time; each, and each of its re
 
 import logging
 import uuid
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -39,6 +40,7 @@ from pipelines.reader import ListReader
 from pipelines.resource_sync import ResourceSync
 from pipelines.resources import RESOURCES
 from pipelines.settings import Settings, SyncSettings, TenantSettings
+from pipelines.turns import Turns
 from pipelines.upgrades import opened
 from pipelines.warehouse import RunRow, Warehouse
 from pipelines.watching import Watch
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 # How long a stopped run waits for its threads before it leaves them: in all, it ends within 5 s.
 STOP_GRACE_SECONDS = 2.5
+MOST_TENANTS_AT_ONCE = 16
 # Which code tells more, when everything failed and not for one reason.
 TELLING_CODES = (ExitCode.AUTHENTICATION, ExitCode.UNAVAILABLE, ExitCode.CONFIGURATION, ExitCode.PARTIAL)
 
@@ -228,13 +231,18 @@ class _Run:
     # --- tenants ---
 
     def _sync_tenants(self) -> None:
-        """All tenants at once; the main thread only waits, so that a signal finds it free."""
-        tenants = self._settings.tenants
-        pool = ThreadPoolExecutor(len(tenants), thread_name_prefix="tenant")
-        futures = [pool.submit(self._sync_tenant, tenant) for tenant in tenants]
-        pending: set[Future[None]] = set(futures)
-        while pending and not self._clock.stopping.is_set():
-            _, pending = wait_for(pending, timeout=0.2)
+        """All tenants, side by side; this thread only waits, so that a signal finds it free."""
+        turns = Turns(MOST_TENANTS_AT_ONCE)
+        left = deque(self._settings.tenants)
+        pool = ThreadPoolExecutor(len(left), thread_name_prefix="tenant")
+        futures: list[Future[None]] = []
+        pending: set[Future[None]] = set()
+        while (left or pending) and not self._clock.stopping.is_set():
+            if not left:
+                _, pending = wait_for(pending, timeout=0.2)
+            elif turns.take(longest_seconds=0.2):
+                futures.append(pool.submit(self._sync_in_turn, left.popleft(), turns))
+                pending.add(futures[-1])
         if self._clock.stopping.is_set():
             self._stop(pool, futures)
         pool.shutdown()
@@ -256,34 +264,36 @@ class _Run:
             self._warehouse.leave_open()
         raise StoppedError
 
-    def _sync_tenant(self, tenant: TenantSettings) -> None:
+    def _sync_in_turn(self, tenant: TenantSettings, turns: Turns) -> None:
+        with turns.used(self._clock) as clock:
+            self._sync_tenant(tenant, clock)
+
+    def _sync_tenant(self, tenant: TenantSettings, clock: Clock) -> None:
         """Both resources of a tenant, one after the other: they share its sign-in and its patience."""
-        tokens = token_provider(tenant, self._clock)
+        tokens = token_provider(tenant, clock)
         patience = Patience(self._settings.sync.max_wait_minutes * 60, tenant.name)
         for name in self._settings.sync.resources:
             outcome = Outcome(
-                RunRow(
-                    self._run_id, tenant.name, name, self._command, max(self._clock.now(), self._started_at)
-                )
+                RunRow(self._run_id, tenant.name, name, self._command, max(clock.now(), self._started_at))
             )
             self._result.outcomes.append(outcome)
             self._warehouse.save_run(outcome.run)
             self._observer.begun(outcome.run)
             try:
-                self._sync_resource(tenant, tokens, patience, outcome.run)
+                self._sync_resource(tenant, clock, tokens, patience, outcome.run)
                 outcome.run.status = "succeeded"
             except StoppedError:
                 return
             except Exception as error:  # noqa: BLE001  each resource fails alone, whatever the reason
-                if self._clock.stopping.is_set():
+                if clock.stopping.is_set():
                     return
                 self._note_failure(outcome, error)
-            outcome.run.finished_at = self._clock.now()
+            outcome.run.finished_at = clock.now()
             self._warehouse.save_run(outcome.run)
             self._observer.finished(outcome.run)
 
     def _sync_resource(
-        self, tenant: TenantSettings, tokens: TokenProvider, patience: Patience, run: RunRow
+        self, tenant: TenantSettings, clock: Clock, tokens: TokenProvider, patience: Patience, run: RunRow
     ) -> None:
         sync_settings, resource = self._settings.sync, RESOURCES[run.resource]
         quota = Quota(
@@ -292,7 +302,7 @@ class _Run:
             sync_settings.requests_per_minute,
             sync_settings.requests_per_hour,
         )
-        client = DefenderClient(tenant, tokens, quota, self._clock, patience)
+        client = DefenderClient(tenant, tokens, quota, clock, patience)
         reader = ListReader(
             client,
             resource,
@@ -303,7 +313,7 @@ class _Run:
         try:
             self._make_job(
                 settings=sync_settings,
-                clock=self._clock,
+                clock=clock,
                 warehouse=self._warehouse,
                 writer=self._writer,
                 reader=reader,
