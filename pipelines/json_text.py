@@ -90,14 +90,24 @@ def canonical(value: Any) -> str:
 
 def quick_canonical(raw: bytes) -> str | None:
     """`canonical` of a value's text in a fifth of the time; None where that might not give the same."""
+    text = _quick(raw)
+    # Of ASCII, the two encoders spell only DEL differently.
+    return text.decode() if text and text.isascii() and b"\x7f" not in text else None
+
+
+def quick_storable(raw: bytes) -> str | None:
+    """`storable` of a value's text in a fifth of the time; None where that might not give the same."""
+    text = _quick(raw)
+    return text.decode() if text else None
+
+
+def _quick(raw: bytes) -> bytes | None:
     if len(raw) > LONGEST_WHOLE_NUMBER or raw.count(b"[") + raw.count(b"{") > MOST_LEVELS:
         return None
     try:
-        text = _quick_encoder.encode(_quick_decoder.decode(raw))
+        return _quick_encoder.encode(_quick_decoder.decode(raw))
     except ValueError:
         return None
-    # Of ASCII, the two encoders spell only DEL differently.
-    return text.decode() if text.isascii() and b"\x7f" not in text else None
 
 
 def storable(value: Any) -> str:

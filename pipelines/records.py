@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -41,7 +42,7 @@ class BadRecord:
     reason: str
     record: str
 
-    @property
+    @cached_property
     def record_hash(self) -> str:
         """What tells distinct contents apart."""
         return hashlib.sha256(self.record.encode()).hexdigest()
@@ -87,26 +88,30 @@ def _decode_documented(resource: Resource, records: Sequence[Any]) -> DecodedPag
 def _decode_apart(
     resource: Resource, decoder: "msgspec.json.Decoder[Any]", texts: Sequence[msgspec.Raw]
 ) -> DecodedPage:
-    """A page of which some records have fields beyond the schema, or are odd: those one by one, in their places."""
+    """A page of which some records have fields beyond the schema, or odd values: what is left goes one by one."""
     records: dict[int, Any] = {}
+    bad_records: dict[int, BadRecord | None] = {}
     additional = _AdditionalProperties(resource)
     for place, text in enumerate(texts):
         with suppress(*NOT_AS_EXPECTED):
-            record = decoder.decode(text)
-            _check(resource, record)
-            additional.add(place, text)
-            records[place] = record
+            members = _members_decoder.decode(text)
+            record, bad = _decode_mended(resource, decoder, text, members)
+            additional.add(place, members)
+            records[place], bad_records[place] = record, bad
     tables, places = _tables_at_once(resource, records, additional)
     odd = sorted(set(range(len(texts))).difference(places))
-    found = [_decode_text(resource, texts[place]) for place in odd]
-    rows = {place: row for place, (row, _, _) in zip(odd, found, strict=True) if row is not None}
+    rows: dict[int, dict[str, Any]] = {}
+    identities: dict[int, Hashable] = {}
+    for place in odd:
+        row, bad_records[place], identities[place] = _decode_text(resource, texts[place])
+        if row is not None:
+            rows[place] = row
     table = pa.concat_tables([*tables, _table_of_rows(resource, rows.values())])
     if rows:
         table = table.take(pc.sort_indices(pa.array([*places, *rows], pa.int64())))
-    identities = {place: identity for place, (_, _, identity) in zip(odd, found, strict=True)}
     return DecodedPage(
         table,
-        tuple(bad for _, bad, _ in found if bad is not None),
+        tuple(bad for _, bad in sorted(bad_records.items()) if bad is not None),
         [identities[place] if place in identities else records[place].id for place in range(len(texts))],
     )
 
@@ -210,21 +215,84 @@ def _times(texts: pa.StringArray) -> "pa.Array[Any]":
     return truncated.cast(TIMESTAMP)
 
 
+def _decode_mended(
+    resource: Resource,
+    decoder: "msgspec.json.Decoder[Any]",
+    text: msgspec.Raw,
+    members: Mapping[str, msgspec.Raw],
+) -> tuple[Any, BadRecord | None]:
+    """A record of these members whose odd values, if any, are mended, and its text where that lost one.
+
+    ValueError where that is not told quickly.
+    """
+    values = dict(members)
+    problems: dict[str, str] = {}
+    mended: set[str] = set()
+    fresh: bytes | msgspec.Raw = text
+    while True:
+        try:
+            record = decoder.decode(fresh)
+            _check(resource, record)
+            break
+        except ValueError as error:
+            field = _field_at_fault(resource, error, values)
+            if field in mended:
+                raise
+        column = resource.fields[field][0]
+        value = json_text.parse_member(bytes(values[field]).decode())
+        try:
+            values[field] = NO_RAW if value is None else _as_expected(column.kind, value)
+        except (ValueError, TypeError, OverflowError):
+            values[field] = NO_RAW
+            problems[column.name] = _problem(column)
+        mended.add(field)
+        fresh = msgspec.json.encode(values)
+    if not problems:
+        return record, None
+    reason = "; ".join(problems[column.name] for column in resource.columns if column.name in problems)
+    stored = json_text.quick_storable(bytes(text)) or json_text.storable(_parse(text))
+    return record, BadRecord(reason, stored)
+
+
+def _field_at_fault(resource: Resource, error: ValueError, members: Mapping[str, msgspec.Raw]) -> str:
+    """The field that the error tells of; ValueError where it fills several columns, or its column has another too."""
+    match = FIELD_AT_FAULT.search(str(error))
+    if match is None or match[1] in resource.nested_fields or resource.other_names.get(match[1]) in members:
+        raise error
+    return match[1]
+
+
+# Messages of msgspec, and of `_check`, end with the place.
+FIELD_AT_FAULT = re.compile(r"- at `\$\.(\w+)`$")
+
+
 def _check(resource: Resource, record: Any) -> None:
     """ValueError where a column would not take a value, as far as that is told quickly."""
     for field in resource.time_fields:
         text = getattr(record, field)
-        if text is not None:
-            if (
-                len(text) < SHORTEST_TIME
-                or not text.endswith("Z")
-                or not FIRST_YEAR <= text[:4] < YEAR_BEHIND
-            ):
-                raise ValueError("an unusual time")
-            datetime.fromisoformat(text[: SHORTEST_TIME - 1])
+        if text is not None and not _is_usual_time(text):
+            raise ValueError(f"an unusual time - at `$.{field}`")
     for field, mark in resource.json_fields.items():
         if bytes(getattr(record, field))[:1] not in (mark, b"n"):
-            raise ValueError("JSON of another kind")
+            raise ValueError(f"JSON of another kind - at `$.{field}`")
+
+
+def _as_expected(kind: str, value: Any) -> msgspec.Raw:
+    """The value as records that are as documented spell it; raises where a column of that kind cannot hold it."""
+    read = _read(kind, value)
+    if kind == "time":
+        return msgspec.Raw(f'"{read.replace(tzinfo=None).isoformat(timespec="microseconds")}Z"'.encode())
+    return msgspec.Raw(read.encode() if kind in JSON_KINDS else json.dumps(read).encode())
+
+
+def _is_usual_time(text: str) -> bool:
+    if len(text) < SHORTEST_TIME or not text.endswith("Z") or not FIRST_YEAR <= text[:4] < YEAR_BEHIND:
+        return False
+    try:
+        datetime.fromisoformat(text[: SHORTEST_TIME - 1])
+    except ValueError:
+        return False
+    return True
 
 
 class _AdditionalProperties:
@@ -236,9 +304,8 @@ class _AdditionalProperties:
         # Mostly, many records say the same.
         self._canonical: dict[bytes, str | None] = {b"{}": None}
 
-    def add(self, place: int, text: msgspec.Raw) -> None:
-        """Take those of a record; ValueError where one of them is no JSON, or might be none."""
-        record = _members_decoder.decode(text)
+    def add(self, place: int, record: Mapping[str, msgspec.Raw]) -> None:
+        """Take those of a record, given by its members; ValueError where one of them is no JSON, or might be none."""
         extra = {name: record[name] for name in record.keys() - self._resource.fields.keys()}
         for name, members in self._resource.nested_fields.items():
             if record.get(name, NO_RAW) != NO_RAW:
@@ -319,8 +386,7 @@ def _decode_text(
     resource: Resource, text: msgspec.Raw
 ) -> tuple[dict[str, Any] | None, BadRecord | None, Hashable]:
     """A record's row, None where it cannot have one; itself, where something is wrong with it; and its identity."""
-    # Bytes that are no UTF-8 become lone surrogates, which spoil only the value that they stand in.
-    record = _parse(bytes(text).decode(errors="surrogateescape"))
+    record = _parse(text)
     row, problems = _decode_record(resource, record)
     bad = BadRecord("; ".join(problems), json_text.storable(record)) if problems else None
     return row, bad, _identity(record)
@@ -330,9 +396,10 @@ def _table_of_rows(resource: Resource, rows: Iterable[dict[str, Any]]) -> pa.Tab
     return pa.Table.from_pylist(list(rows), schema=_schema(resource))
 
 
-def _parse(text: str) -> Any:
+def _parse(text: msgspec.Raw) -> Any:
+    # Bytes that are no UTF-8 become lone surrogates, which spoil only the value that they stand in.
     try:
-        return json_text.parse(text)
+        return json_text.parse(bytes(text).decode(errors="surrogateescape"))
     except ValueError as error:
         raise ValueError("no JSON") from error
 
@@ -359,7 +426,7 @@ def _decode_record(resource: Resource, record: Any) -> tuple[dict[str, Any] | No
             row[column.name] = _read(column.kind, value)
         except (ValueError, TypeError, OverflowError):
             row[column.name] = None
-            problems.append(f"{'.'.join(column.path)} is no {column.kind}")
+            problems.append(_problem(column))
     problems += _misshapen(resource, record)
     row["additional_properties"], lost = _additional_properties(_unknown_fields(resource, record))
     problems += lost
@@ -368,6 +435,10 @@ def _decode_record(resource: Resource, record: Any) -> tuple[dict[str, Any] | No
     if resource.cursor_required and row[resource.cursor_column] is None:
         return None, [*problems, f"{resource.cursor_field} is missing"]
     return row, problems
+
+
+def _problem(column: Column) -> str:
+    return f"{'.'.join(column.path)} is no {column.kind}"
 
 
 def _member(resource: Resource, record: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -84,6 +84,11 @@ class Resource:
         names = {column.path[0] for column in self.columns}
         return {field: older for field, older in OLDER_NAMES.items() if field in names}
 
+    @cached_property
+    def other_names(self) -> dict[str, str]:
+        """The other name of each field that has two."""
+        return self.older_names | {older: name for name, older in self.older_names.items()}
+
     @property
     def api_columns(self) -> tuple[str, ...]:
         """The columns that hold what the API says, the key left out."""

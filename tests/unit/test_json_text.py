@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import action
 
-from pipelines.json_text import LONGEST_WHOLE_NUMBER, MOST_LEVELS, canonical, parse_member, quick_canonical
+from pipelines.json_text import (
+    LONGEST_WHOLE_NUMBER,
+    MOST_LEVELS,
+    canonical,
+    parse_member,
+    quick_canonical,
+    quick_storable,
+    storable,
+)
 from pipelines.records import page_decoder
 from pipelines.resources import MACHINE_ACTIONS
 
@@ -88,6 +96,19 @@ def slow(raw):
 @given(values(None, leaves))
 def test_what_is_spelled_quickly_is_spelled_as_the_slow_way_spells_it(raw):
     assert quick_canonical(raw) in (None, slow(raw))
+
+
+@settings(max_examples=500, deadline=None)
+@given(values(None, leaves))
+def test_what_is_stored_quickly_is_stored_as_the_slow_way_stores_it(raw):
+    stored = storable(parse_member(raw.decode(errors="surrogateescape")))
+    assert quick_storable(raw) in (None, stored)
+
+
+@pytest.mark.parametrize("text", ['{"b":[1,2.5,"ü\x7f\u2028😀"],"a":null}', '"\\u0000\\u001f\\n"'])
+def test_everyday_values_are_stored_quickly(text):
+    """The test above compares something."""
+    assert quick_storable(text.encode()) == storable(json.loads(text))
 
 
 @settings(max_examples=300, deadline=None)

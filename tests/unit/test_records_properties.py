@@ -15,11 +15,18 @@ from pipelines.resources import MACHINE_ACTIONS, RESOURCES
 
 DECODERS = {name: page_decoder(resource) for name, resource in RESOURCES.items()}
 PLAIN = {"machine_actions": action("plain"), "investigations": investigation("plain")}
-# Beside a record with a field beyond the schema, and beside an odd one, the others are still read at once.
+# Beside a record with a field beyond the schema, and beside an odd one, the others are still read at once; so is the
+# odd one itself, where its value is of another type than documented.
 EXTENDED = {
     name: json.dumps({**record, "id": "extended", "new": 1}).encode() for name, record in PLAIN.items()
 }
-ODD = {name: json.dumps({**record, "id": "odd", "machineId": 5}).encode() for name, record in PLAIN.items()}
+MISTYPED = {
+    name: json.dumps({**record, "id": "mistyped", "machineId": 5}).encode() for name, record in PLAIN.items()
+}
+ODD = {
+    name: json.dumps({**record, "id": "odd", "machineId": "\ud800"}).encode()
+    for name, record in PLAIN.items()
+}
 
 # Its time looks as it should, until its column is made.
 IMPOSSIBLE = {
@@ -133,7 +140,7 @@ def decode(name, *raw):
 def check_a_record_is_read_the_same_way_in_any_company(name, raw):
     """By itself; beside one with a field beyond the schema, beside an odd one; beside the others."""
     alone = [decode(name, each) for each in raw]
-    for company in (EXTENDED[name], ODD[name], IMPOSSIBLE[name]):
+    for company in (EXTENDED[name], MISTYPED[name], ODD[name], IMPOSSIBLE[name]):
         their_rows, their_bad, their_identities = decode(name, company)
         for each, (rows, bad, identities) in zip(raw, alone, strict=True):
             beside = decode(name, each, company)
@@ -205,6 +212,14 @@ def test_what_is_no_json_beyond_the_schema_is_odd_in_any_company(name, value):
     ]
 
 
+@pytest.mark.parametrize("values", [("[]", "null"), ("[]", '"x"'), ('"x"', "[]"), ("[]", "{}")])
+@pytest.mark.parametrize("name", RESOURCES)
+def test_of_two_members_of_a_name_the_last_one_counts_in_any_company(name, values):
+    twice = "".join(f', "machineId": {value}' for value in values)
+    raw = (json.dumps(PLAIN[name])[:-1] + twice + "}").encode()
+    check_a_record_is_read_the_same_way_in_any_company(name, [raw, raw])
+
+
 @pytest.mark.parametrize("name", RESOURCES)
 def test_each_way_is_taken(name, monkeypatch):
     """The tests above compare something: how many records are read at once, and which one by one."""
@@ -225,8 +240,9 @@ def test_each_way_is_taken(name, monkeypatch):
     plain = json.dumps(PLAIN[name]).encode()
     decode(name, plain, plain)
     decode(name, plain, EXTENDED[name])
-    assert (at_once, one_by_one) == ([2, 2], [])
+    decode(name, plain, MISTYPED[name], MISTYPED[name])
+    assert (at_once, one_by_one) == ([2, 2, 3], [])
     decode(name, plain, plain, plain, ODD[name], EXTENDED[name], EXTENDED[name])
-    assert (at_once, one_by_one) == ([2, 2, 5], ["odd"])
+    assert (at_once, one_by_one) == ([2, 2, 3, 5], ["odd"])
     decode(name, plain, plain, plain, IMPOSSIBLE[name], *4 * [EXTENDED[name]])
-    assert (at_once, one_by_one) == ([2, 2, 5, 2, 4], ["odd", "plain", "impossible"])
+    assert (at_once, one_by_one) == ([2, 2, 3, 5, 2, 4], ["odd", "plain", "impossible"])
