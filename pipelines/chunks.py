@@ -214,13 +214,14 @@ class ChunkStore:
                 self._gathered = None
         # They are not held any longer than it takes to store them.
         tables, gathered.tables = tuple(gathered.tables), []
+        bad_records, gathered.bad_records = tuple(gathered.bad_records), []
         self._last_stamp = max(gathered.read_at, self._last_stamp + TICK)
         return Chunk(
             tenant=self._run.tenant,
             resource=self._resource,
             stamp=self._last_stamp,
             tables=tables,
-            bad_records=tuple(gathered.bad_records),
+            bad_records=bad_records,
             gone_ids=tuple(gathered.gone_ids),
             watermark=gathered.watermark,
             scrubbed_until=gathered.scrubbed_until,

@@ -42,6 +42,8 @@ MOST_THREADS = 4
 # While rows are read and stored, Arrow holds them too.
 MEMORY_LIMIT_WHILE_READING = "350MB"
 MOST_THREADS_WHILE_READING = 2
+# Bad records stand as they came, and take much memory.
+QUARANTINED_AT_ONCE = 50_000
 # DuckDB stores what is added as row groups of its own, of so many rows at most. At each checkpoint it would put small
 # ones together, and for that write their neighbours anew; here they wait until there are many more than rows need, or
 # until many of the rows in them are deleted ones.
@@ -522,27 +524,28 @@ class Warehouse:
         bad_records: Iterable[BadRecord],
         seen_at: datetime,
     ) -> None:
-        rows = {bad.record_hash: bad for bad in bad_records}
-        if not rows:
-            return
-        columns = [list(rows), [bad.reason for bad in rows.values()], [bad.record for bad in rows.values()]]
-        cursor.register("bad_records", pa.table(columns, names=["record_hash", "reason", "record"]))
+        rows = list({bad.record_hash: bad for bad in bad_records}.values())
         theirs = "tenant = ? and resource = ?"
-        known = cursor.execute(
-            f"update {SCHEMA}.quarantine set last_seen_at = ? "
-            f"where {theirs} and record_hash in (select record_hash from bad_records)",
-            [seen_at, tenant, resource.name],
-        ).fetchall()[0][0]
-        if known < len(rows):
-            cursor.execute(
-                f"""
-                insert into {SCHEMA}.quarantine
-                select ?, ?, record_hash, reason, record, ?, ? from bad_records
-                anti join (select record_hash from {SCHEMA}.quarantine where {theirs}) using (record_hash)
-                """,
-                [tenant, resource.name, seen_at, seen_at, tenant, resource.name],
-            )
-        cursor.unregister("bad_records")
+        for start in range(0, len(rows), QUARANTINED_AT_ONCE):
+            part = rows[start : start + QUARANTINED_AT_ONCE]
+            columns = zip(*((bad.record_hash, bad.reason, bad.record) for bad in part), strict=True)
+            table = pa.table([list(each) for each in columns], names=["record_hash", "reason", "record"])
+            cursor.register("bad_records", table)
+            [(known,)] = cursor.execute(
+                f"update {SCHEMA}.quarantine set last_seen_at = ? "
+                f"where {theirs} and record_hash in (select record_hash from bad_records)",
+                [seen_at, tenant, resource.name],
+            ).fetchall()
+            if known < len(part):
+                cursor.execute(
+                    f"""
+                    insert into {SCHEMA}.quarantine
+                    select ?, ?, record_hash, reason, record, ?, ? from bad_records
+                    anti join (select record_hash from {SCHEMA}.quarantine where {theirs}) using (record_hash)
+                    """,
+                    [tenant, resource.name, seen_at, seen_at, tenant, resource.name],
+                )
+            cursor.unregister("bad_records")
 
     # --- what to read again ---
 

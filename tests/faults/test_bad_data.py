@@ -86,7 +86,10 @@ def rows_by_id(stage, table="machine_actions"):
     return {row["id"]: row for row in stage.warehouse().table(table)}
 
 
-def test_every_bad_record_costs_itself_only_and_stands_in_quarantine_once(open_stage, world, neighbours):
+def test_every_bad_record_costs_itself_only_and_stands_in_quarantine_once(
+    open_stage, world, neighbours, monkeypatch
+):
+    monkeypatch.setattr("pipelines.warehouse.QUARANTINED_AT_ONCE", 3)
     for text, _, _, _ in BAD.values():
         world.put_raw(MACHINE_ACTIONS, text, filed_at=FILED)
     for text, _, _ in GOOD.values():
