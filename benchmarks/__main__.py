@@ -28,7 +28,12 @@ def main() -> None:
     options = _options()
     started = time.monotonic()
     bench = Bench(options.work, resume=options.resume, most_runs=options.runs)
-    parts = options.parts or ["small", "marts", "middle", *(["tenants", "large"] if options.full else [])]
+    parts = options.parts or [
+        "small",
+        "marts",
+        "middle",
+        *(["mistyped", "tenants", "large"] if options.full else []),
+    ]
     is_short = not (options.full or options.parts)
 
     def repeat_until(end: str) -> None:
@@ -62,6 +67,8 @@ def main() -> None:
         bench.reread(MIDDLE, 3)
         bench.publishing(MIDDLE, 3 if options.full else 1)
         bench.latency(MIDDLE, 3 if options.full else 1, one_at_a_time=not is_short)
+    if "mistyped" in parts:
+        bench.mistyped(SMALL, 3)
     if "tenants" in parts:
         bench.many_tenants(MANY_TENANTS, 2)
     if "large" in parts:
@@ -76,7 +83,9 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--full", action="store_true", help="also many tenants, 5 million actions, and more runs"
+        "--full",
+        action="store_true",
+        help="also mistyped values, many tenants, 5 million actions, and more runs",
     )
     parser.add_argument(
         "--work", type=Path, default=ROOT / "data" / "bench", help="where rows and databases lie"
@@ -84,7 +93,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run measured")
     parser.add_argument("--runs", type=int, default=99, help="no more than so many runs of each")
     parser.add_argument(
-        "--parts", nargs="*", choices=("small", "marts", "middle", "tenants", "large"), help="only these"
+        "--parts",
+        nargs="*",
+        choices=("small", "marts", "middle", "mistyped", "tenants", "large"),
+        help="only these",
     )
     return parser.parse_args()
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,15 @@ HEAD, COMMA, TAIL = b"[\n", b",\n", b"\n]\n"
 FIRST_NUMBER = 10_000_000
 PLACE, LAYER = b"@PLACE@", b"@LAYER@"
 _NUMBERED_ID = re.compile(r"\d{8,9}|[0-9a-f-]{24}([0-9a-f]{12})")
+_NUMBER = re.compile(rb'"errorHResult":(-?\d+)')
+
+
+class RowState(StrEnum):
+    """What the rows are shown as: 1,000 of them ended; or the number that each action has made a text."""
+
+    AS_MADE = "as_made"
+    CHANGED = "changed"
+    MISTYPED = "mistyped"
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ class Rows:
     """The rows of one resource, as they lie in the file."""
 
     def __init__(self, folder: Path, resource: str) -> None:
-        self.is_changed = False
+        self.state = RowState.AS_MADE
         self._offsets = _mapped(folder / f"{resource}.offsets", "Q")
         self.times = _mapped(folder / f"{resource}.times", "q")
         self._file = (folder / f"{resource}.json").open("rb")
@@ -159,7 +169,7 @@ class Rows:
         if low >= high:
             return []
         pieces: list[Any] = []
-        if self.is_changed:
+        if self.state is RowState.CHANGED:
             first = bisect.bisect_left(self._changed_places, low)
             last = bisect.bisect_left(self._changed_places, high)
             for place in self._changed_places[first:last]:
@@ -170,6 +180,8 @@ class Rows:
             pieces.append(self._slice(low, high))
         elif pieces:
             pieces.pop()
+        if self.state is RowState.MISTYPED:
+            return [_NUMBER.sub(rb'"errorHResult":"\1"', bytes(piece)) for piece in pieces]
         return pieces
 
     def _slice(self, low: int, high: int) -> Any:

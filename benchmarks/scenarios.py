@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import Cost, disk_mb, measure
+from benchmarks.rows import RowState
 from pipelines.snapshot_files import DATABASE_FORMAT, PARQUET_FORMAT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,9 +91,9 @@ class Served:
         self.url, self.ca_bundle = url, ca_bundle
         self._context = ssl.create_default_context(cafile=ca_bundle)
 
-    def control(self, *, latency: float = 0.0, changed: bool = False) -> dict[str, int]:
-        """Set its latency and state; the calls and rows since the last time."""
-        address = f"{self.url}/control?latency={latency}&changed={int(changed)}"
+    def control(self, *, latency: float = 0.0, state: RowState = RowState.AS_MADE) -> dict[str, int]:
+        """Set its latency, and the state of its rows; the calls and rows since the last time."""
+        address = f"{self.url}/control?latency={latency}&state={state}"
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
         )
@@ -177,6 +178,22 @@ class Bench:
             measured.disk = disk_mb(folder / "data")
             self._keep(measured)
 
+    def mistyped(self, size: int, runs: int) -> None:
+        """A first load, and a sync with nothing new, where each action has a value of another type than documented."""
+        with self._serving(size) as served:
+            first, again = (
+                Measured(f"{scenario}, a mistyped value in each", size, OURS)
+                for scenario in (FIRST_LOAD, NOTHING_NEW)
+            )
+            for _ in self._turns(runs):
+                folder = self._fresh("load")
+                for measured in (first, again):
+                    self._run(served, OURS, folder, measured, state=RowState.MISTYPED)
+                    measured.disk = disk_mb(folder / "data")
+            for measured in (first, again):
+                measured.truth = self._compare(size, folder / "data", "ours", state=RowState.MISTYPED)
+                self._keep(measured)
+
     def many_tenants(self, size: int, runs: int) -> None:
         """A first load and a sync with nothing new, where tenants have so many actions between them."""
         with self._serving(size // len(TENANTS)) as served:
@@ -198,9 +215,8 @@ class Bench:
             measured = Measured(CHANGED, size, OURS)
             for _ in self._turns(runs):
                 folder = self._copy(self._kept(OURS, size))
-                served.control(changed=True)
-                self._run(served, OURS, folder, measured, changed=True)
-            measured.truth = self._compare(size, folder / "data", "ours", changed=True)
+                self._run(served, OURS, folder, measured, state=RowState.CHANGED)
+            measured.truth = self._compare(size, folder / "data", "ours", state=RowState.CHANGED)
             self._keep(measured)
 
     def reread(self, size: int, runs: int) -> None:
@@ -240,7 +256,6 @@ class Bench:
             for name in (OURS, *([ONE_AT_A_TIME] if one_at_a_time else []), HANDWRITTEN):
                 measured = Measured(LATENCY, size, name)
                 for _ in self._turns(runs):
-                    served.control(latency=LATENCY_SECONDS)
                     self._run(served, name, self._fresh("load"), measured, latency=LATENCY_SECONDS)
                 self._keep(measured)
 
@@ -261,10 +276,10 @@ class Bench:
         *,
         options: Sequence[str] = (),
         latency: float = 0.0,
-        changed: bool = False,
+        state: RowState = RowState.AS_MADE,
         tenants: Sequence[str] = ONE_TENANT,
     ) -> None:
-        served.control(latency=latency, changed=changed)
+        served.control(latency=latency, state=state)
         data = folder / "data"
         data.mkdir(exist_ok=True)
         url = served.url
@@ -349,11 +364,11 @@ class Bench:
             }
         return env
 
-    def _compare(self, size: int, data: Path, contestant: str, *, changed: bool = False) -> dict[str, int]:
-        argv = [PYTHON, "-m", "benchmarks.truth", str(self.rows(size)), str(data), contestant]
-        printed = subprocess.run(
-            [*argv, *(["changed"] if changed else [])], cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout
+    def _compare(
+        self, size: int, data: Path, contestant: str, *, state: RowState = RowState.AS_MADE
+    ) -> dict[str, int]:
+        argv = [PYTHON, "-m", "benchmarks.truth", str(self.rows(size)), str(data), contestant, state]
+        printed = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         told: dict[str, int] = json.loads(printed)
         return told
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.rows import COMMA, RESOURCES, TIME_FIELD, Rows
+from benchmarks.rows import COMMA, RESOURCES, TIME_FIELD, Rows, RowState
 from simulator.authority import server_context, write_ca_bundle
 
 MOST_ROWS = 10_000
@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         state.calls = state.rows_sent = 0
         state.latency_seconds = float(params.get("latency", 0))
         for rows in state.rows.values():
-            rows.is_changed = params.get("changed") == "1"
+            rows.state = RowState(params.get("state", RowState.AS_MADE))
         return told
 
     def _send_list(self, resource: str, params: dict[str, str]) -> None:

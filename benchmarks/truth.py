@@ -1,6 +1,6 @@
 """Compares what a contestant stored with the rows that were served, row by row.
 
-`python -m benchmarks.truth ROWS FOLDER CONTESTANT [changed]` prints how many rows are missing, too many,
+`python -m benchmarks.truth ROWS FOLDER CONTESTANT STATE` prints how many rows are missing, too many,
 or differ. Times are compared to the microsecond, cut. Nested lists are compared where they are kept as JSON;
 the stock source keeps them in tables of their own, which are left out.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from benchmarks.rows import RowState
 
 COMMANDS = json.dumps(
     [
@@ -73,14 +75,14 @@ FILES = {"machine_actions": "machineactions", "investigations": "investigations"
 SCHEMAS = {"ours": "defender", "stock": "stock", "handwritten": "main", "insert": "main"}
 
 
-def compare(rows: Path, folder: Path, contestant: str, *, changed: bool = False) -> dict[str, int]:
+def compare(rows: Path, folder: Path, contestant: str, state: RowState) -> dict[str, int]:
     """How many rows are missing, too many, or differ, over both tables."""
     found = {"rows": 0, "missing": 0, "too_many": 0, "differ": 0}
     database = duckdb.connect(config={"memory_limit": "4GB", "temp_directory": str(folder / "spill")})
     database.execute("set TimeZone = 'UTC'")
     database.execute(f"attach '{folder / 'warehouse.duckdb'}' as result (read_only)")
     for table in FILES:
-        _read_truth(database, rows, table, changed)
+        _read_truth(database, rows, table, state)
         present = {
             row[0] for row in database.execute(f"describe result.{SCHEMAS[contestant]}.{table}").fetchall()
         }
@@ -115,7 +117,7 @@ def _versions_kb(database: duckdb.DuckDBPyConnection) -> int:
     return int(blocks * 262_144 // 1000)
 
 
-def _read_truth(database: duckdb.DuckDBPyConnection, rows: Path, table: str, changed: bool) -> None:
+def _read_truth(database: duckdb.DuckDBPyConnection, rows: Path, table: str, state: RowState) -> None:
     names = dict.fromkeys(name.split(".")[0] for name in COLUMNS[table])
     kinds = {"errorHResult": "BIGINT", "commands": "JSON", "troubleshootInfo": "JSON"}
     kinds["relatedFileInfo"] = "STRUCT(fileIdentifier VARCHAR, fileIdentifierType VARCHAR)"
@@ -125,13 +127,16 @@ def _read_truth(database: duckdb.DuckDBPyConnection, rows: Path, table: str, cha
         f"create or replace temp table raw as from read_json('{file}', format = 'array', columns = {typed})"
     )
     overlay = json.loads((rows / f"{FILES[table]}.changed.json").read_text())
-    if changed and overlay:
+    if state is RowState.CHANGED and overlay:
         for text in overlay.values():
             record = json.loads(text)
             database.execute(
                 'update raw set status = ?, "lastUpdateDateTimeUtc" = ? where id = ?',
                 [record["status"], record["lastUpdateDateTimeUtc"], record["id"]],
             )
+    if state is RowState.MISTYPED and "errorHResult" in COLUMNS[table]:
+        # A value of another type is kept in quarantine, and null in its column.
+        database.execute('update raw set "errorHResult" = null')
 
 
 def _served(table: str, contestant: str) -> str:
@@ -164,6 +169,6 @@ def _stored(table: str, contestant: str, present: set[str]) -> str:
 
 
 if __name__ == "__main__":
-    rows_folder, result_folder, who, *options = sys.argv[1:]
-    told = compare(Path(rows_folder), Path(result_folder), who, changed="changed" in options)
+    rows_folder, result_folder, who, shown = sys.argv[1:]
+    told = compare(Path(rows_folder), Path(result_folder), who, RowState(shown))
     sys.stdout.write(json.dumps(told) + "\n")
