@@ -1,8 +1,8 @@
 """Chunks: what one load stores, and how the readings of one resource become chunks, one at a time.
 
-A chunk is handed to the writer, and reading goes on while it is stored. Until the writer gets to it, which has many
-tenants' chunks to store, small readings that follow join it: storing one costs as much as thousands of rows. Its read
-stamp (`synced_at`) is later than that of any row before it.
+A chunk is handed to the writer, and reading goes on while it is stored. Until the writer takes it, which has many
+tenants' chunks to store, or waits a moment for more, small readings that follow join it: storing one costs as much as
+thousands of rows. Its read stamp (`synced_at`) is later than that of any row before it.
 """
 
 import threading
@@ -28,7 +28,7 @@ from pipelines.windows import Window
 
 NAMED_WINDOWS = 3
 # Readings are gathered up to so many rows; one that would make more waits until those before it are stored.
-GATHERED_ROWS = 10_000
+GATHERED_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ class _Gathered:
     window_end: datetime | None = None
     parts: list[Part] = field(default_factory=list)
     outlook: str = ""
+    is_sealed: bool = False
+
+    def is_complete(self) -> bool:
+        """Whether nothing is to be expected that would join it."""
+        return self.is_sealed or self.rows >= GATHERED_ROWS
 
     def __str__(self) -> str:
         return " ".join(filter(None, (", ".join(map(str, self.parts)), self.outlook)))
@@ -92,8 +97,11 @@ class _Gathered:
 class Writer(Protocol):
     """Stores chunks, one after the other."""
 
-    def submit(self, take: Callable[[], Chunk]) -> "Future[Changes]":
-        """Store some time later the chunk that is to be taken then."""
+    def submit(self, take: Callable[[], Chunk], is_complete: Callable[[], bool]) -> "Future[Changes]":
+        """Store the chunk that is to be taken then: some time later, or when it is complete."""
+
+    def hurry(self) -> None:
+        """A chunk that was submitted may be complete now."""
 
 
 class Observer(Protocol):
@@ -179,23 +187,29 @@ class ChunkStore:
             gathered.window_end = window_end or gathered.window_end
             gathered.parts[-1:] = gathered.parts[-1].joined(part) if gathered.parts else [part]
             gathered.outlook = outlook
-            if gone_ids:
-                # A later reading may show them again.
-                self._gathered = None
         if is_first:
-            future = self._writer.submit(partial(self._take, gathered))
+            future = self._writer.submit(partial(self._take, gathered), gathered.is_complete)
             future.add_done_callback(self._note_failure)
             self._handed_over.append((future, gathered))
+        if gone_ids:
+            # A later reading may show them again.
+            self.seal()
+        elif gathered.is_complete():
+            self._writer.hurry()
         while self._handed_over and self._handed_over[0][0].done():
             self._settle()
 
     def seal(self) -> None:
         """Let no reading that follows join those before it."""
         with self._lock:
-            self._gathered = None
+            gathered, self._gathered = self._gathered, None
+        if gathered is not None:
+            gathered.is_sealed = True
+            self._writer.hurry()
 
     def wait(self) -> None:
         """Until all that was read is stored."""
+        self.seal()
         while self._handed_over:
             self._settle()
 

@@ -1,9 +1,11 @@
 """Stores chunks: removes duplicates, finds what differs, lets dlt merge it, and commits the rest.
 
 One thread does it all in turn, for all tenants: their pipelines share one staging dataset. It is not the main
-one, in which dlt would act on signals, and which must stay free to stop the run.
+one, in which dlt would act on signals, and which must stay free to stop the run. While it has nothing else to store,
+it gives a chunk some time to grow.
 """
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -14,9 +16,13 @@ import pyarrow.compute as pc
 
 from pipelines.chunks import Chunk
 from pipelines.defender import Loader
+from pipelines.errors import StoppedError
 from pipelines.warehouse import Changes, Warehouse
 
 T = TypeVar("T")
+
+# So long a chunk may wait for more rows. What is read is lost to a run that is killed in this time.
+LINGER_SECONDS = 1.0
 
 
 class ChunkWriter:
@@ -27,6 +33,9 @@ class ChunkWriter:
         self._loader = loader
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._unfinished: set[Future[Any]] = set()
+        self._news = threading.Condition()
+        self._not_begun = 0
+        self._is_closing = False
 
     @property
     def is_busy(self) -> bool:
@@ -37,18 +46,47 @@ class ChunkWriter:
         """Make sure that all state tables exist."""
         return self._hand_over(lambda: self._loader.create_state_tables(tenant))
 
-    def submit(self, take: Callable[[], Chunk]) -> "Future[Changes]":
-        """Store the chunk, to be taken once those submitted before are stored."""
-        return self._hand_over(lambda: self._store(take()))
+    def submit(self, take: Callable[[], Chunk], is_complete: Callable[[], bool]) -> "Future[Changes]":
+        """Store the chunk, to be taken once those submitted before are stored, and it is complete or has waited."""
+
+        def job() -> Changes:
+            self._linger(is_complete)
+            return self._store(take())
+
+        return self._hand_over(job)
+
+    def hurry(self) -> None:
+        """The chunk that waits for more rows may be complete now."""
+        with self._news:
+            self._news.notify()
 
     def _hand_over(self, job: Callable[[], T]) -> "Future[T]":
-        future = self._thread.submit(job)
+        with self._news:
+            self._not_begun += 1
+            self._news.notify()
+        future = self._thread.submit(self._begin, job)
         self._unfinished.add(future)
         future.add_done_callback(self._unfinished.discard)
         return future
 
+    def _begin(self, job: Callable[[], T]) -> T:
+        with self._news:
+            self._not_begun -= 1
+        return job()
+
+    def _linger(self, is_complete: Callable[[], bool]) -> None:
+        with self._news:
+            self._news.wait_for(
+                lambda: is_complete() or self._not_begun > 0 or self._is_closing, LINGER_SECONDS
+            )
+            if self._is_closing:
+                raise StoppedError
+
     def close(self, *, wait: bool) -> None:
         """Take no more chunks."""
+        with self._news:
+            self._is_closing = not wait
+            self._news.notify()
         self._thread.shutdown(wait=wait, cancel_futures=True)
 
     def _store(self, chunk: Chunk) -> Changes:

@@ -18,6 +18,7 @@ from simulator import PageCap, RunFirst, ScriptedWorld, Slow, Status
 PAGE = 10
 CHUNK = 100
 AT_ONCE = 4
+LONGEST_SECONDS = 20  # of a test that went wrong
 
 
 @pytest.fixture(autouse=True)
@@ -153,23 +154,28 @@ def test_a_window_begun_before_the_servers_clock_was_known_does_not_pass_it(
     assert stage.watermark() <= stage.sim.now()
 
 
-def calls_while_held(open_stage, choose) -> int:
-    """How many calls of the next window came while the last one of a window, which `choose` picks, was held."""
+def calls_while_held(open_stage, choose, expected: int) -> int:
+    """How many calls of the next window came while the last one of a window, which `choose` picks, was held: until
+    those expected had come, and a while longer.
+    """
     stage = open_stage(ScriptedWorld(evenly(900)), page_size=PAGE, scrub_calls=0)
     windows = by_window(stage.sync(resources=("machine_actions",)).assert_ok())
     (held, places), (ahead, _) = choose(windows)
 
     again = open_stage(ScriptedWorld(evenly(900)), page_size=PAGE, scrub_calls=0)
-    more_came, seen, counted = threading.Event(), [], []
+    all_came, more_came, seen, counted = threading.Event(), threading.Event(), [], []
 
     def is_ahead(call) -> bool:
         if call.params["$filter"] == ahead:
             seen.append(call)
-            if len(seen) > ROUNDS_AHEAD * AT_ONCE:
+            if len(seen) >= expected:
+                all_came.set()
+            if len(seen) > expected:
                 more_came.set()
         return False
 
     def hold() -> None:
+        all_came.wait(LONGEST_SECONDS)
         more_came.wait(0.3)
         counted.append(len(seen))
 
@@ -182,8 +188,9 @@ def calls_while_held(open_stage, choose) -> int:
 
 
 def test_while_the_last_page_of_a_window_is_waited_for_two_rounds_of_the_next_are_read(open_stage):
-    assert calls_while_held(open_stage, lambda windows: windows[3:5]) == ROUNDS_AHEAD * AT_ONCE
+    expected = ROUNDS_AHEAD * AT_ONCE
+    assert calls_while_held(open_stage, lambda windows: windows[3:5], expected) == expected
 
 
 def test_of_a_window_of_one_page_no_second_is_asked_before_its_turn(open_stage):
-    assert calls_while_held(open_stage, lambda windows: windows[-2:]) == 1
+    assert calls_while_held(open_stage, lambda windows: windows[-2:], 1) == 1

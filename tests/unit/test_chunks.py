@@ -1,4 +1,4 @@
-"""Readings become chunks: those that come while the writer is busy are stored together, and none behind a failure."""
+"""Readings become chunks: small ones that come soon after each other are stored together, and none behind a failure."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Desk:
             gate.wait(LONGEST_SECONDS)
             raise StoppedError
 
-        self.writer.submit(take)
+        self.writer.submit(take, lambda: True)
         assert is_kept.wait(LONGEST_SECONDS)
         self._gates.append(gate)
         return gate.set
@@ -133,12 +133,53 @@ def test_what_comes_while_the_writer_is_busy_is_stored_together(desk):
     assert [row[:2] for row in desk.rows(VERSIONS)] == [("a0", 1), ("a1", 1), ("a2", 1)]
 
 
-def test_what_comes_while_the_writer_is_idle_is_stored_at_once(desk):
-    """So a run that waits for the API, and is killed then, has lost nothing that it read."""
+def stored_without_more(store: ChunkStore) -> None:
+    """Wait for the one chunk that was handed over, as no reader does that has more to read."""
+    [(future, _)] = store._handed_over
+    future.result(LONGEST_SECONDS / 2)
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """An idle writer that waits for more rows as long as a test may take."""
+    monkeypatch.setattr("pipelines.storing.LINGER_SECONDS", 2 * LONGEST_SECONDS)
+
+
+def test_an_idle_writer_waits_a_moment_for_more(desk, patient):
+    with desk.store as store:
+        store.store(reading_of(action("a", NOW)), Part("first"), watermark=ago(days=1))
+        store.store(reading_of(action("b", NOW)), Part("second"), watermark=NOW)
+    assert desk.stored() == [("first, second", 2)]
+    assert desk.rows(WATERMARK) == [(NOW, None)]
+
+
+def test_an_idle_writer_waits_no_longer_than_a_moment(desk, monkeypatch):
+    """So a run that waits for the API, and is killed then, has lost nothing that it read before."""
+    monkeypatch.setattr("pipelines.storing.LINGER_SECONDS", 0.01)
     desk.store.store(reading_of(action("a", NOW)), Part("first"), watermark=NOW)
-    [(future, _)] = desk.store._handed_over
-    future.result(LONGEST_SECONDS)
+    stored_without_more(desk.store)
     assert desk.rows(STATE) == [("a", "Succeeded", False)]
+
+
+@pytest.mark.parametrize("why", ["it is large", "it is sealed", "something is gone", "another waits"])
+def test_a_chunk_that_should_not_grow_is_not_waited_for(desk, patient, why):
+    rows = GATHERED_ROWS if why == "it is large" else 1
+    gone_ids = ["b"] if why == "something is gone" else []
+    desk.store.store(reading_of(action("a", NOW), rows=rows), Part("first"), gone_ids=gone_ids)
+    if why == "it is sealed":
+        desk.store.seal()
+    if why == "another waits":
+        desk.keep_writer_busy()()
+    stored_without_more(desk.store)
+    assert desk.rows(STATE) == [("a", "Succeeded", False)]
+
+
+def test_a_chunk_that_waits_for_more_is_not_stored_when_the_run_is_stopped(desk, patient):
+    desk.store.store(reading_of(action("a", NOW)), Part("first"))
+    desk.writer.close(wait=False)
+    with pytest.raises(StoppedError):
+        stored_without_more(desk.store)
+    assert desk.rows(STATE) == []
 
 
 def test_more_rows_than_a_chunk_gathers_wait_for_those_before(desk):
