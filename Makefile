@@ -69,7 +69,7 @@ lint: ## Check style, types, SQL and the locked dependencies
 	$(BIN)/sqlfluff lint --templater placeholder dashboard/queries docs/questions; \
 	code=$$?; wait $$audit && exit $$code
 
-bench: ## Measure speed, memory, disk and calls beside what else there is; FULL=1 adds many tenants and 5 million rows
+bench: ## Measure speed, memory, disk and calls beside what else there is; FULL=1 adds mistyped values, many tenants and 5 million rows
 	$(call install,sync,simulator)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
