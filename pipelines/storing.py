@@ -21,7 +21,7 @@ from pipelines.warehouse import Changes, Warehouse
 
 T = TypeVar("T")
 
-# So long a chunk may wait for more rows. What is read is lost to a run that is killed in this time.
+# So long a chunk may wait for more rows. A run that ends in this time leaves it to the next, which reads it again.
 LINGER_SECONDS = 1.0
 
 

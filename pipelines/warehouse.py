@@ -531,20 +531,19 @@ class Warehouse:
             columns = zip(*((bad.record_hash, bad.reason, bad.record) for bad in part), strict=True)
             table = pa.table([list(each) for each in columns], names=["record_hash", "reason", "record"])
             cursor.register("bad_records", table)
-            [(known,)] = cursor.execute(
+            cursor.execute(
                 f"update {SCHEMA}.quarantine set last_seen_at = ? "
                 f"where {theirs} and record_hash in (select record_hash from bad_records)",
                 [seen_at, tenant, resource.name],
-            ).fetchall()
-            if known < len(part):
-                cursor.execute(
-                    f"""
-                    insert into {SCHEMA}.quarantine
-                    select ?, ?, record_hash, reason, record, ?, ? from bad_records
-                    anti join (select record_hash from {SCHEMA}.quarantine where {theirs}) using (record_hash)
-                    """,
-                    [tenant, resource.name, seen_at, seen_at, tenant, resource.name],
-                )
+            )
+            cursor.execute(
+                f"""
+                insert into {SCHEMA}.quarantine
+                select ?, ?, record_hash, reason, record, ?, ? from bad_records
+                anti join (select record_hash from {SCHEMA}.quarantine where {theirs}) using (record_hash)
+                """,
+                [tenant, resource.name, seen_at, seen_at, tenant, resource.name],
+            )
             cursor.unregister("bad_records")
 
     # --- what to read again ---
