@@ -28,6 +28,7 @@ MERGE = 'DELETE FROM "defender"."machine_actions" as d WHERE EXISTS'
 POINTS: dict[str, tuple[str, int, str, str]] = {
     "before the first page": ("pipelines.reader.ListReader.fetch", 1, "before", ""),
     "mid-page": ("pipelines.records._decode_documented", 2, "before", ""),
+    "while a chunk waits for more": ("pipelines.storing.ChunkWriter._linger", 1, "before", ""),
     "in extract": ("dlt.extract.extract.Extract.extract", 1, "before", ""),
     "after extract": ("dlt.extract.extract.Extract.commit_packages", 1, "after", ""),
     "in normalize": ("dlt.normalize.Normalize.run", 1, "before", ""),
@@ -61,11 +62,14 @@ RENEWAL_POINTS: dict[str, tuple[str, int, str, str]] = {
 
 @dataclass
 class Order:
-    """One run: of which tenants (their settings), with which [sync] keys, at what time, and its end."""
+    """One run: of which tenants (their settings), with which [sync] keys, at what time, up to how many rows readings
+    are gathered into a chunk, and its end.
+    """
 
     sync: dict[str, Any]
     tenants: list[dict[str, Any]]
     now: str
+    gathered_rows: int | None = None
     point: str | None = None
     nth: int | None = None
     after_seconds: float | None = None
@@ -164,10 +168,13 @@ def plant(target: str, nth: int, moment: str, needle: str) -> None:
 
 
 def obey(order: Order) -> None:
+    from pipelines import chunks
     from pipelines.clock import Clock
     from pipelines.settings import Settings, SyncSettings, TenantSettings
     from pipelines.sync import sync
 
+    if order.gathered_rows is not None:
+        chunks.GATHERED_ROWS = order.gathered_rows
     if order.point is not None:
         target, nth, moment, needle = {**POINTS, **RENEWAL_POINTS}[order.point]
         plant(target, order.nth or nth, moment, needle)

@@ -112,9 +112,11 @@ class Soak:
             self.stage.sim.faults.add(effect, endpoint, nth=nth, times=times)
 
     def run_once(self, crash) -> None:
-        """One sync, killed at a random moment four times out of five, unless it ends before."""
+        """One sync, killed at a random moment four times out of five, unless it ends before; its readings are stored
+        together, or each by itself.
+        """
         after = self.rng.uniform(0.0, 1.2) if self.rng.random() < 0.8 else None
-        status = crash.run(self.stage, after_seconds=after)
+        status = crash.run(self.stage, after_seconds=after, gathered_rows=self.rng.choice([None, 0]))
         self.counts["killed" if status == -9 else f"exit {status}"] += 1
         if status not in (-9, 0, 3, 4, 5):
             raise SystemExit(f"a sync ended with {status}, which no fault explains")

@@ -130,7 +130,7 @@ def test_a_first_load_that_was_killed_goes_on_from_its_last_committed_chunk(open
     whole = open_stage(world, page_size=5, scrub_calls=0, resources=("machine_actions",))
     calls = len(whole.sync().assert_ok().calls())
     stage = open_stage(world, page_size=5, scrub_calls=0, resources=("machine_actions",))
-    assert crash.run(stage, point="between chunks") == SIGKILL
+    assert crash.run(stage, point="between chunks", gathered_rows=0) == SIGKILL
     committed = stage.watermark()
     kept = stage.loaded("machine_actions")
     assert committed is not None
@@ -154,7 +154,7 @@ def test_a_killed_run_stays_in_the_run_log_as_stopped(open_stage, world, crash):
 def test_a_killed_first_load_still_tells_since_when_all_is_known(open_stage, world, crash):
     populate(world)
     stage = open_stage(world, publishes=True, page_size=5, scrub_calls=0)
-    assert crash.run(stage, point="between chunks") == SIGKILL
+    assert crash.run(stage, point="between chunks", gathered_rows=0) == SIGKILL
     begun = stage.warehouse().one("select min(started_at) from defender.sync_runs")
     stage.clock.advance(days=1)
     stage.sync().assert_ok()
