@@ -9,9 +9,10 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -40,18 +41,6 @@ class _Place:
 
     snapshots: Path
     link: Path
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What a snapshot is made of: the schemas of the state tables and of the marts, and which rows."""
-
-    state: str
-    marts: str
-    condition: str = ""
-
-
-WAREHOUSE = _Source(SCHEMA, "marts")
 
 
 def publish(
@@ -100,7 +89,7 @@ def _publish(
     def write(folder: Path) -> None:
         if former is None or not former.is_of_day(now) or not _is_renewed(warehouse, former, folder):
             let_go(warehouse, data_dir)
-            _write_database(warehouse, folder, WAREHOUSE)
+            _write_database(warehouse, folder)
         basis.write(folder)
 
     try:
@@ -108,11 +97,10 @@ def _publish(
         target = _publish_at(place, data_dir, now, keeps_before, write)
         tenants = _tenants(warehouse) if by_tenant else {}
         _remove_tenants(data_dir, kept=tenants)
-        for tenant, was_read in tenants.items():
-            # As for all of them: one that a lost database knows nothing of must not replace what is known.
-            if keeps_before and not was_read:
-                continue
-            _publish_tenant(warehouse, data_dir, target, tenant, now, keeps_before)
+        # As for all of them: one that a lost database knows nothing of must not replace what is known.
+        told = [tenant for tenant, was_read in tenants.items() if was_read or not keeps_before]
+        if told:
+            _publish_tenants(warehouse, data_dir, target, told, now, keeps_before)
     except (OSError, duckdb.IOException) as error:
         raise WarehouseError(
             f"the snapshot cannot be written under {data_dir.snapshots}: {str(error).splitlines()[0]}. "
@@ -127,15 +115,15 @@ def _publish_at(
     """Write a snapshot aside, switch the link to it when it is complete, and remove older ones."""
     _make_folder(data_dir, place.snapshots)
     target = _free_name(place.snapshots, now)
-    partial = target.with_name(target.name + PARTIAL)
+    unfinished = target.with_name(target.name + PARTIAL)
     try:
-        (partial / PARQUET).mkdir(parents=True)
-        write(partial)
-        _set_modes(data_dir, partial)
-        partial.rename(target)
+        (unfinished / PARQUET).mkdir(parents=True)
+        write(unfinished)
+        _set_modes(data_dir, unfinished)
+        unfinished.rename(target)
     except BaseException:
         # On a full disk, the next sync needs its room.
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
     before = place.link.resolve()
     _switch(place.link, target)
@@ -154,21 +142,33 @@ def _tenants(warehouse: Warehouse) -> dict[str, bool]:
     return dict(rows)
 
 
-def _publish_tenant(
-    warehouse: Warehouse, data_dir: DataDir, common: Path, tenant: str, now: datetime, keeps_before: bool
+def _publish_tenants(
+    warehouse: Warehouse,
+    data_dir: DataDir,
+    common: Path,
+    tenants: Iterable[str],
+    now: datetime,
+    keeps_before: bool,
 ) -> None:
-    """A tenant's own snapshot, from the common one: both tell the same."""
+    """A snapshot for each tenant, from the common one: both tell the same."""
     for folder in (data_dir.snapshots_by_tenant, data_dir.published_by_tenant):
         _make_folder(data_dir, folder)
-    place = _Place(data_dir.snapshots_by_tenant / tenant, data_dir.published_by_tenant / tenant)
+    empty = data_dir.snapshots / f"empty{PARTIAL}"
     cursor = warehouse.cursor()
     cursor.execute(f"attach '{_quoted(common / DATABASE)}' as common (read_only)")
     try:
-        source = _Source("common.main", "common.marts", f" where tenant = '{_quoted(tenant)}'")
-        _publish_at(
-            place, data_dir, now, keeps_before, lambda folder: _write_database(warehouse, folder, source)
-        )
+        empty.mkdir()
+        _write_empty(warehouse, empty)
+        for tenant in tenants:
+            _publish_at(
+                _Place(data_dir.snapshots_by_tenant / tenant, data_dir.published_by_tenant / tenant),
+                data_dir,
+                now,
+                keeps_before,
+                partial(_write_tenant, warehouse, empty, tenant),
+            )
     finally:
+        shutil.rmtree(empty, ignore_errors=True)
         cursor.execute("detach common")
         cursor.close()
 
@@ -220,28 +220,44 @@ def _is_renewed(warehouse: Warehouse, former: Former, folder: Path) -> bool:
     return False
 
 
-def _write_database(warehouse: Warehouse, folder: Path, source: _Source) -> None:
+def _write_database(warehouse: Warehouse, folder: Path) -> None:
+    """Work out the marts, those first that others read: so each is worked out once."""
     with snapshot_files.attached(warehouse, folder) as cursor:
         cursor.execute("create schema snapshot.marts")
         with Background(warehouse) as background:
             for table in PUBLISHED_TABLES:
-                background.execute(
-                    f"create table snapshot.main.{table} as from {source.state}.{table}{source.condition}"
-                )
-            for mart, query in _mart_queries(source).items():
-                cursor.execute(f"create table snapshot.marts.{mart} as {query}")
+                background.execute(f"create table snapshot.main.{table} as from {SCHEMA}.{table}")
+            for mart, query in sql_files.view_queries("marts").items():
+                over_tables = sql_files.reading_marts_of("snapshot.marts", query)
+                cursor.execute(f"create table snapshot.marts.{mart} as {over_tables}")
                 background.execute(snapshot_files.parquet_statement(mart, folder))
         _copy_comments(cursor)
 
 
-def _mart_queries(source: _Source) -> dict[str, str]:
-    """The rows of every mart, those first that others read: so each is worked out once."""
-    if source != WAREHOUSE:
-        return {mart: f"from {source.marts}.{mart}{source.condition}" for mart in sql_files.mart_names()}
-    return {
-        mart: sql_files.reading_marts_of("snapshot.marts", query)
-        for mart, query in sql_files.view_queries("marts").items()
-    }
+def _write_empty(warehouse: Warehouse, folder: Path) -> None:
+    """The database of catalog `common` without its rows. To comment on each column takes longer than to fill all
+    tables for a small tenant, so that is done once.
+    """
+    with snapshot_files.attached(warehouse, folder) as cursor:
+        cursor.execute("create schema snapshot.marts")
+        for schema, tables in (("main", PUBLISHED_TABLES), ("marts", sql_files.mart_names())):
+            for table in tables:
+                cursor.execute(
+                    f"create table snapshot.{schema}.{table} as from common.{schema}.{table} limit 0"
+                )
+        _copy_comments(cursor)
+
+
+def _write_tenant(warehouse: Warehouse, empty: Path, tenant: str, folder: Path) -> None:
+    """Fill a copy of the empty database with a tenant's rows of catalog `common`."""
+    snapshot_files.copy_database(empty, folder)
+    rows = "insert into snapshot.{0} from common.{0} where tenant = '" + _quoted(tenant) + "'"
+    with snapshot_files.attached(warehouse, folder) as cursor, Background(warehouse) as background:
+        for table in PUBLISHED_TABLES:
+            background.execute(rows.format(f"main.{table}"))
+        for mart in sql_files.mart_names():
+            cursor.execute(rows.format(f"marts.{mart}"))
+            background.execute(snapshot_files.parquet_statement(mart, folder))
 
 
 def _copy_comments(cursor: duckdb.DuckDBPyConnection) -> None:
