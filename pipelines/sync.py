@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 # How long a stopped run waits for its threads before it leaves them: in all, it ends within 5 s.
 STOP_GRACE_SECONDS = 2.5
-MOST_TENANTS_AT_ONCE = 16
+MOST_TENANTS_AT_ONCE = 64
 # Which code tells more, when everything failed and not for one reason.
 TELLING_CODES = (ExitCode.AUTHENTICATION, ExitCode.UNAVAILABLE, ExitCode.CONFIGURATION, ExitCode.PARTIAL)
 
