@@ -65,7 +65,8 @@ def main() -> None:
         bench.nothing_new(MIDDLE, 5)
         bench.changed(MIDDLE, 3)
         bench.reread(MIDDLE, 3)
-        bench.publishing(MIDDLE, 3 if options.full else 1)
+        if not is_short:
+            bench.publishing(MIDDLE, 3)
         bench.latency(MIDDLE, 3 if options.full else 1, one_at_a_time=not is_short)
     if "mistyped" in parts:
         bench.mistyped(SMALL, 3)
