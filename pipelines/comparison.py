@@ -144,7 +144,7 @@ def _changes(warehouse: Warehouse, former: Path, aside: Path) -> bool | None:
             return None
         # Comparing takes as long as copying, and mostly finds that little changed.
         with ThreadPoolExecutor(1, thread_name_prefix="copy") as thread:
-            copying = thread.submit(snapshot_files.copy_database, former, aside)
+            copying = thread.submit(_copy_database, former, aside)
             has_changes = _little_changes(cursor)
             if has_changes is not None:
                 copying.result()
@@ -152,6 +152,12 @@ def _changes(warehouse: Warehouse, former: Path, aside: Path) -> bool | None:
     finally:
         cursor.execute("detach database if exists former")
         cursor.close()
+
+
+def _copy_database(former: Path, aside: Path) -> None:
+    snapshot_files.copy_database(former, aside)
+    # Else the first statement that a renewal commits would wait for all of it.
+    snapshot_files.flush_database(aside)
 
 
 def _little_changes(cursor: duckdb.DuckDBPyConnection) -> bool | None:

@@ -77,6 +77,12 @@ def copy_database(former: Path, folder: Path) -> None:
     shutil.copyfile(source, target)
 
 
+def flush_database(folder: Path) -> None:
+    """Wait until a folder's database is on the disk."""
+    with (folder / DATABASE).open("rb") as database:
+        os.fsync(database.fileno())
+
+
 def parquet_statement(mart: str, folder: Path) -> str:
     """The statement that writes a mart of catalog `snapshot` as Parquet."""
     return f"copy snapshot.marts.{mart} to '{_quoted(_parquet(mart, folder))}' ({PARQUET_FORMAT})"
