@@ -1,15 +1,20 @@
 """Statements that run beside others, where one alone would leave a core idle."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
+
+import duckdb
 
 from pipelines.warehouse import Warehouse
 
+Result = TypeVar("Result")
+
 
 class Background:
-    """Runs statements on a cursor and a thread of its own, one after the other.
+    """Runs statements, and what calls for several, on a cursor and a thread of its own, one after the other.
 
     The end of the `with` waits for them, and raises what one of them raised; after an error it ends them.
     """
@@ -17,7 +22,7 @@ class Background:
     def __init__(self, warehouse: Warehouse) -> None:
         self._cursor = warehouse.cursor()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="background")
-        self._running: list[Future[object]] = []
+        self._running: list[Future[Any]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -41,4 +46,10 @@ class Background:
 
     def execute(self, statement: str) -> None:
         """Run a statement some time later; what it reads must be committed."""
-        self._running.append(self._thread.submit(self._cursor.execute, statement))
+        self.call(lambda cursor: cursor.execute(statement))
+
+    def call(self, function: Callable[[duckdb.DuckDBPyConnection], Result]) -> "Future[Result]":
+        """Call it with the cursor some time later."""
+        future = self._thread.submit(function, self._cursor)
+        self._running.append(future)
+        return future

@@ -5,6 +5,8 @@ of these machines alone, give these rows as they are over all. A row of `machine
 and is worked out over all that bear a name of these. Other marts that look across machines are not among them.
 """
 
+from dataclasses import dataclass
+
 import duckdb
 
 from pipelines import sql_files
@@ -26,6 +28,9 @@ KEYS = {
     "containment_episodes": ("machine_id", "affected_machines"),
     "machines": ("machine_id", "bearers"),
 }
+# Schemas of the catalog, for what is replaced of each mart: the rows of the snapshot, those of now by their content,
+# and these whole.
+REPLACED = ("gone", "come", "fresh")
 # What moves with time alone.
 TIMES = ("as_of", "age_seconds", "synced_at")
 
@@ -109,6 +114,8 @@ def work_out_marts(warehouse: Warehouse) -> None:
         within.execute(_BEARERS)
         over_bearers = sql_files.reading_marts_of("of_bearers", queries["machines"])
         within.execute(f"create or replace table marts.machines as {over_bearers}")
+        for schema in REPLACED:
+            within.execute(f"create schema {schema}")
 
 
 _ROWS = {
@@ -160,14 +167,55 @@ where (tenant, machine_id) in (from bearers) and (tenant, machine_id) not in (fr
 """
 
 
-def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> bool:
-    """Put the affected rows of a mart of `KEYS` into catalog `snapshot`; False where there are none, before or now."""
+@dataclass(frozen=True)
+class Replaced:
+    """Rows of a mart of catalog `snapshot` that gave way to others: how many, which they were, and the new ones.
+
+    `may_be_gone` and `is_gone` are conditions for its rows as they were, once what moves is brought to now: the first
+    asks for two columns alone, and is true for some more. `fresh` is the relation of the new ones.
+    """
+
+    gone_count: int
+    may_be_gone: str
+    is_gone: str
+    fresh: str
+
+
+def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> Replaced | None:
+    """Replace the rows of a mart of `KEYS` in catalog `snapshot` that differ from those of now; None where none do.
+
+    What moves in all its rows is to be brought to now before.
+    """
     column, keys = KEYS[mart]
-    deleted = cursor.execute(
-        f"delete from snapshot.marts.{mart} where (tenant, {column}) in (from {CATALOG}.{keys})"
+    kept, now = f"snapshot.marts.{mart}", f"{CATALOG}.marts.{mart}"
+    gone, come, fresh = (f"{CATALOG}.{schema}.{mart}" for schema in REPLACED)
+    whole = content(cursor, kept, without=())
+    affected = f"(tenant, {column}) in (from {CATALOG}.{keys})"
+    # A content that one side has more often than the other is replaced wherever it stands.
+    cursor.execute(
+        f"""
+        create table {gone} as
+        select tenant, {column}, {whole} as content, rowid as place from {kept} where {affected};
+        create table {come} as select {whole} as content, rowid as place from {now} where {affected};
+        create or replace table {CATALOG}.differing as
+        select content
+        from (select content, 1 as weight from {gone} union all select content, -1 from {come})
+        group by content having sum(weight) <> 0;
+        delete from {gone} where content not in (from {CATALOG}.differing);
+        delete from {come} where content not in (from {CATALOG}.differing);
+        create table {fresh} as from {now} where rowid in (select place from {come});
+        """
+    )
+    cursor.execute(f"delete from {kept} where rowid in (select place from {gone})")
+    cursor.execute(f"insert into {kept} by name from {fresh}")
+    counts = cursor.execute(
+        f"select (select count(*) from {gone}), (select count(*) from {fresh})"
     ).fetchone()
-    inserted = cursor.execute(
-        f"insert into snapshot.marts.{mart} by name from {CATALOG}.marts.{mart} "
-        f"where (tenant, {column}) in (from {CATALOG}.{keys})"
-    ).fetchone()
-    return deleted != (0,) or inserted != (0,)
+    if counts is None or counts == (0, 0):
+        return None
+    return Replaced(
+        counts[0],
+        f"(tenant, {column}) in (select tenant, {column} from {gone})",
+        f"{whole} in (select content from {gone})",
+        fresh,
+    )

@@ -11,7 +11,7 @@ import duckdb
 from pipelines.resources import RESOURCES
 from pipelines.warehouse import SCHEMA, Warehouse
 
-# The catalog. Its `as_of` is the view of that name, worked out once; its
+# The catalog. Its `as_of` is the view of that name, worked out once, of which two macros tell; its
 # `touched_RESOURCE (tenant, id, synced_at, content)` are the rows read since, `changed_RESOURCE (tenant, id)` those of
 # them that are new or differ.
 CATALOG = "_differences"
@@ -20,7 +20,17 @@ CATALOG = "_differences"
 def make_catalog(warehouse: Warehouse) -> None:
     """Attach the catalog, with `as_of` alone."""
     warehouse.connection.execute(f"attach ':memory:' as {CATALOG}")
-    warehouse.connection.execute(f"create table {CATALOG}.as_of as from staging.as_of")
+    warehouse.connection.execute(_AS_OF)
+
+
+_AS_OF = f"""
+create table {CATALOG}.as_of as from staging.as_of;
+create macro {CATALOG}.as_of_tenant(name) as (select as_of from {CATALOG}.as_of where tenant = name);
+create macro {CATALOG}.seconds_since(moment, name) as case
+    when moment > {CATALOG}.as_of_tenant(name) then 0
+    else epoch({CATALOG}.as_of_tenant(name)) - epoch(moment)
+end;
+"""
 
 
 def drop_catalog(warehouse: Warehouse) -> None:
@@ -101,4 +111,5 @@ def content(
 ) -> str:
     """The hash of all columns of a relation but some: else, of all but when it was read."""
     names = [row[0] for row in cursor.execute(f"describe {relation}").fetchall()]
-    return f"hash({', '.join(name for name in names if name not in without)})"
+    columns = ", ".join(f'"{name}"' for name in names if name not in without)
+    return f"hash({columns})"

@@ -4,11 +4,20 @@ A copy of that one is brought to now: `as_of`, the ages counted from it and when
 rows; the rows of machines on which something changed are replaced; and files that cannot differ are linked.
 """
 
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from pipelines import changed_machines, differences, snapshot_files, sql_files
+from pipelines import (
+    changed_machines,
+    differences,
+    moving_columns,
+    parquet_renewal,
+    snapshot_files,
+    sql_files,
+)
 from pipelines.background import Background
 from pipelines.comparison import Former
 from pipelines.differences import CATALOG
@@ -55,28 +64,38 @@ def _move_marts(
     if former.has_changes:
         changed_machines.work_out_marts(warehouse)
     tells_as_of = {row[0] for row in cursor.execute(_MARTS_WITH_AS_OF).fetchall()}
-    renewals = sql_files.renewals()
+    moving = moving_columns.of_marts()
     marts = sql_files.view_queries("marts")
     kept = [
         mart
         for mart in marts
         if (mart in changed_machines.KEYS or not former.has_changes)
-        and (mart in renewals or mart not in tells_as_of)
+        and (mart in moving or mart not in tells_as_of)
     ]
-    linked = []
-    for mart in kept:
-        has_other_rows = former.has_changes and changed_machines.replace_rows(cursor, mart)
-        if mart in renewals:
-            cursor.execute(renewals[mart])
-        elif not has_other_rows:
-            snapshot_files.link_parquet(mart, former.folder, folder)
-            linked.append(mart)
-    # Until then, every value that was moved is held in memory.
-    cursor.execute("checkpoint snapshot")
     with Background(warehouse) as background:
+        renewed = {}
         for mart in kept:
-            if mart not in linked:
-                background.execute(snapshot_files.parquet_statement(mart, folder))
+            if mart in moving:
+                moving_columns.move(cursor, mart, moving[mart])
+            replaced = changed_machines.replace_rows(cursor, mart) if former.has_changes else None
+            if mart in moving or replaced:
+                renewed[mart] = background.call(
+                    partial(
+                        parquet_renewal.renew,
+                        former=snapshot_files.parquet_path(mart, former.folder),
+                        target=snapshot_files.parquet_path(mart, folder),
+                        moving=moving.get(mart),
+                        replaced=replaced,
+                    )
+                )
+            else:
+                snapshot_files.link_parquet(mart, former.folder, folder)
+        # Until then, every value that was moved is held in memory.
+        cursor.execute("checkpoint snapshot")
+        for mart, is_renewed in renewed.items():
+            background.call(
+                partial(_write_unless, is_renewed, snapshot_files.parquet_statement(mart, folder))
+            )
         # Each after those that it reads.
         for mart, query in marts.items():
             if mart not in kept:
@@ -84,6 +103,11 @@ def _move_marts(
                 over_tables = sql_files.reading_marts_of("snapshot.marts", query)
                 cursor.execute(f"insert into snapshot.marts.{mart} by name {over_tables}")
                 background.execute(snapshot_files.parquet_statement(mart, folder))
+
+
+def _write_unless(is_renewed: "Future[bool]", statement: str, cursor: duckdb.DuckDBPyConnection) -> None:
+    if not is_renewed.result():
+        cursor.execute(statement)
 
 
 _MARTS_WITH_AS_OF = """

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
@@ -22,9 +23,11 @@ DATABASE_FORMAT = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GRO
 # A column with more distinct values in a row group is written plain, quicker and smaller than by DuckDB's
 # default, which puts most ids of a row group into a dictionary first. Higher levels of compression cost a tenth more
 # and leave files of the same size.
+PARQUET_COMPRESSION: Literal["zstd"] = "zstd"
+PARQUET_COMPRESSION_LEVEL = 1
 PARQUET_FORMAT = (
-    "format parquet, compression zstd, compression_level 1, dictionary_size_limit 1000, "
-    f"row_group_size {ROW_GROUP_SIZE}"
+    f"format parquet, compression {PARQUET_COMPRESSION}, compression_level {PARQUET_COMPRESSION_LEVEL}, "
+    f"dictionary_size_limit 1000, row_group_size {ROW_GROUP_SIZE}"
 )
 
 
@@ -85,19 +88,20 @@ def flush_database(folder: Path) -> None:
 
 def parquet_statement(mart: str, folder: Path) -> str:
     """The statement that writes a mart of catalog `snapshot` as Parquet."""
-    return f"copy snapshot.marts.{mart} to '{_quoted(_parquet(mart, folder))}' ({PARQUET_FORMAT})"
+    return f"copy snapshot.marts.{mart} to '{_quoted(parquet_path(mart, folder))}' ({PARQUET_FORMAT})"
 
 
 def link_parquet(mart: str, former: Path, folder: Path) -> None:
     """Take a mart's Parquet from a snapshot in which it is the same."""
     try:
-        os.link(_parquet(mart, former), _parquet(mart, folder))
+        os.link(parquet_path(mart, former), parquet_path(mart, folder))
     except OSError:
         # Some file systems have no links.
-        shutil.copyfile(_parquet(mart, former), _parquet(mart, folder))
+        shutil.copyfile(parquet_path(mart, former), parquet_path(mart, folder))
 
 
-def _parquet(mart: str, folder: Path) -> Path:
+def parquet_path(mart: str, folder: Path) -> Path:
+    """The file of a mart."""
     return folder / PARQUET / f"{mart}.parquet"
 
 

@@ -23,6 +23,7 @@ VIEW_LAYERS = ("staging", "marts")
 REFERENCE = re.compile(r"\b(staging|marts)\.([a-z_]+)\b")
 MART = re.compile(r"\bmarts\.")
 VIEW_QUERY = re.compile(r"^create or replace view (\w+)\.(\w+) as\n(.*?);$", re.MULTILINE | re.DOTALL)
+MOVED_COLUMN = re.compile(r"^    (\w+) = (.*?)(?=,\n    \w+ = |\Z)", re.MULTILINE | re.DOTALL)
 SEVERITY = re.compile(r"^-- Severity: (\w+)", re.MULTILINE)
 
 
@@ -117,9 +118,15 @@ def reading_marts_of(schema: str, query: str) -> str:
     return MART.sub(f"{schema}.", query)
 
 
-def renewals() -> dict[str, str]:
-    """By mart, the statements that move the rows of a published one to a later `as_of`, all else being as it was."""
-    return {path.stem: path.read_text("utf-8") for path in sorted((SQL_DIR / "renewal").glob("*.sql"))}
+def renewals() -> dict[str, dict[str, str]]:
+    """By mart, the columns that move in a published one with a later `as_of`, all else being as it was; and what to.
+
+    An expression is about a row, named `former`.
+    """
+    return {
+        path.stem: dict(MOVED_COLUMN.findall(path.read_text("utf-8").strip().rstrip(";")))
+        for path in sorted((SQL_DIR / "renewal").glob("*.sql"))
+    }
 
 
 def checks() -> list[Check]:

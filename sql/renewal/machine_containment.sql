@@ -1,11 +1,7 @@
--- A later `as_of`, all else being as it was.
-update snapshot.marts.machine_containment
+-- What a later `as_of` moves, all else being as it was.
+update former
 set
-    as_of = as_of.as_of,
+    as_of = _differences.as_of_tenant(former.tenant),
     seconds_isolated = case
-        when not coalesce(machine_containment.is_isolated, false) then null
-        when machine_containment.since > as_of.as_of then 0
-        else epoch(as_of.as_of) - epoch(machine_containment.since)
-    end
-from _differences.as_of as as_of
-where machine_containment.tenant = as_of.tenant;
+        when former.is_isolated then _differences.seconds_since(former.since, former.tenant)
+    end;

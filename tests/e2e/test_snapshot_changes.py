@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from support.published import assert_published_equals_warehouse, linked_files
+from support.published import assert_published_equals_warehouse, cut_small, linked_files, noted_parquet
 from support.records import NOW, action, ago, investigation, iso
 from support.stage import Events, unpublished
 
-from pipelines import comparison, publish, snapshot_files
+from pipelines import comparison, parquet_renewal, publish, snapshot_files
+from pipelines.changed_machines import KEYS
 from pipelines.comparison import compared
 from pipelines.data_dir import DataDir
 from pipelines.differences import CATALOG
@@ -32,6 +34,8 @@ TYPES = (
     "LiveResponse",
 )
 STATUSES = ("Pending", "InProgress", "Succeeded", "Failed", "TimeOut", "Cancelled", "NeverHeardOf")
+# Marts of few rows: some seeds have no change in them.
+FEW = {"machine_action_transitions", "investigation_transitions"}
 STATES = ("Running", "PendingApproval", "Benign", "Failed", "TerminatedByUser")
 COMMANDS = [
     {
@@ -170,8 +174,14 @@ class Changes:
         self.world.put_investigation(record)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_changes_of_every_kind_are_told_as_if_the_snapshot_were_made_anew(open_stage, renewed, seed):
+@pytest.mark.parametrize(("seed", "are_small"), [(1, False), (2, True), (3, True)])
+def test_changes_of_every_kind_are_told_as_if_the_snapshot_were_made_anew(
+    open_stage, renewed, monkeypatch, caplog, seed, are_small
+):
+    caplog.set_level(logging.DEBUG, parquet_renewal.__name__)
+    if are_small:
+        cut_small(monkeypatch)
+    files = noted_parquet(monkeypatch)
     generated = World(seed=seed, rows=250)
     rows = generated.machine_actions(NOW), generated.investigations(NOW)
     world = ScriptedWorld(*rows)
@@ -191,6 +201,28 @@ def test_changes_of_every_kind_are_told_as_if_the_snapshot_were_made_anew(open_s
         stage.sync(requestor_aliases=aliases)
         assert_published_equals_warehouse(stage)
     assert renewed == [True] * 6
+    if are_small:
+        assert {mart for mart, told in files.items() if any(told)} >= set(KEYS) - FEW
+        # A file says of a column whether it may be empty, for all its row groups.
+        assert all("non-nullable" in record.message for record in caplog.records if "anew" in record.message)
+
+
+def test_a_column_that_is_empty_for_the_first_time_is_told_as_if_the_snapshot_were_made_anew(
+    open_stage, renewed, monkeypatch
+):
+    cut_small(monkeypatch)
+    files = noted_parquet(monkeypatch)
+    stage = open_stage(
+        ScriptedWorld([action(f"a{number}", ago(days=1)) for number in range(40)]), publishes=True
+    )
+    stage.sync().assert_ok()
+    for updated, is_renewed in ((ago(hours=1), True), (None, False), (ago(hours=2), True)):
+        stage.clock.advance(minutes=1)
+        stage.world.change("a7", lastUpdateDateTimeUtc=updated and iso(updated), status="Failed")
+        stage.sync().assert_ok()
+        assert files["machine_actions"][-1] is is_renewed
+        assert_published_equals_warehouse(stage)
+    assert renewed == [False, True, True, True]
 
 
 def test_only_marts_of_actions_are_written_when_an_action_changed(open_stage, renewed):

@@ -6,10 +6,10 @@ import json
 from datetime import timedelta
 
 import pytest
-from support.published import assert_published_equals_warehouse, linked_files
+from support.published import assert_published_equals_warehouse, linked_files, noted_parquet
 from support.records import NOW, action, ago, investigation
 
-from pipelines import comparison, snapshot_files
+from pipelines import comparison, snapshot_files, sql_files
 from simulator import ScriptedWorld, World
 
 
@@ -137,6 +137,23 @@ def test_a_damaged_snapshot_is_replaced_by_one_from_scratch(stage, caplog, damag
 
 
 @pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"age_seconds", b"age_minutes")),
+        lambda path: path.write_bytes(b"PAR1" + b"?" * 3000 + path.read_bytes()[3004:]),
+        lambda path: path.unlink(),
+    ],
+)
+def test_a_damaged_parquet_file_is_not_taken_up(stage, damage):
+    stage.clock.advance(minutes=1)
+    damage((stage.data_dir / "published").resolve() / "parquet" / "machine_actions.parquet")
+    stage.sync().assert_ok()
+    assert_published_equals_warehouse(stage)
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "0123456789abcdef", "[1, 2]", '{"rows": "ROWS"}', '{"rows": "ROWS", "checks": 5}', "[" * 100_000],
 )
@@ -150,6 +167,7 @@ def test_a_basis_that_tells_too_little_makes_a_snapshot_from_scratch(stage, text
 
 def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_stage, monkeypatch):
     monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
+    files = noted_parquet(monkeypatch)
     world = World(seed=11, rows=1_500)
     still = ScriptedWorld(world.machine_actions(NOW), world.investigations(NOW))
     stage = open_stage(still, publishes=True)
@@ -160,3 +178,4 @@ def test_every_mart_of_a_large_still_world_ages_as_if_it_were_made_anew(open_sta
         stage.sync().assert_ok()
         assert "machine_timeline" in linked_files(stage)
         assert_published_equals_warehouse(stage)
+    assert files == {mart: [True] * 6 for mart in sql_files.renewals()}

@@ -7,7 +7,29 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines import sql_files
+from pipelines import parquet_renewal, sql_files
+
+
+def noted_parquet(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
+    """By mart, for each time that its file was to be made from the one before, whether it was."""
+    told: dict[str, list[bool]] = {}
+    renew = parquet_renewal.renew
+
+    def renewing(*args: Any, **options: Any) -> bool:
+        is_renewed = renew(*args, **options)
+        told.setdefault(options["target"].stem, []).append(is_renewed)
+        return is_renewed
+
+    monkeypatch.setattr(parquet_renewal, "renew", renewing)
+    return told
+
+
+def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let renewed files have row groups of a few rows, and be renewed whatever share is written anew."""
+    monkeypatch.setattr(parquet_renewal, "ROW_GROUP_SIZE", 16)
+    monkeypatch.setattr(parquet_renewal, "FEW_ROWS", 8)
+    monkeypatch.setattr(parquet_renewal, "ROWS_AT_ONCE", 40)
+    monkeypatch.setattr(parquet_renewal, "MOST_WRITTEN", 1)
 
 
 def linked_files(stage: Any) -> set[str]:
