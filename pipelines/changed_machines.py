@@ -28,9 +28,8 @@ KEYS = {
     "containment_episodes": ("machine_id", "affected_machines"),
     "machines": ("machine_id", "bearers"),
 }
-# Schemas of the catalog, for what is replaced of each mart: the rows of the snapshot, those of now by their content,
-# and these whole.
-REPLACED = ("gone", "come", "fresh")
+# Schemas of the catalog, for what is replaced of each mart: rows of the snapshot, and those of now.
+REPLACED = ("gone", "fresh")
 # What moves with time alone.
 TIMES = ("as_of", "age_seconds", "synced_at")
 
@@ -188,22 +187,23 @@ def replace_rows(cursor: duckdb.DuckDBPyConnection, mart: str) -> Replaced | Non
     """
     column, keys = KEYS[mart]
     kept, now = f"snapshot.marts.{mart}", f"{CATALOG}.marts.{mart}"
-    gone, come, fresh = (f"{CATALOG}.{schema}.{mart}" for schema in REPLACED)
+    gone, fresh = (f"{CATALOG}.{schema}.{mart}" for schema in REPLACED)
     whole = content(cursor, kept, without=())
     affected = f"(tenant, {column}) in (from {CATALOG}.{keys})"
     # A content that one side has more often than the other is replaced wherever it stands.
     cursor.execute(
         f"""
-        create table {gone} as
-        select tenant, {column}, {whole} as content, rowid as place from {kept} where {affected};
-        create table {come} as select {whole} as content, rowid as place from {now} where {affected};
-        create or replace table {CATALOG}.differing as
-        select content
-        from (select content, 1 as weight from {gone} union all select content, -1 from {come})
-        group by content having sum(weight) <> 0;
-        delete from {gone} where content not in (from {CATALOG}.differing);
-        delete from {come} where content not in (from {CATALOG}.differing);
-        create table {fresh} as from {now} where rowid in (select place from {come});
+        create or replace table {CATALOG}.places as
+        select {whole} as content, 1 as weight, rowid as place from {kept} where {affected}
+        union all
+        select {whole}, -1, rowid from {now} where {affected};
+        delete from {CATALOG}.places where content in (
+            select content from {CATALOG}.places group by content having sum(weight) = 0
+        );
+        create table {gone} as select tenant, {column}, {whole} as content, rowid as place from {kept}
+        where rowid in (select place from {CATALOG}.places where weight = 1);
+        create table {fresh} as from {now}
+        where rowid in (select place from {CATALOG}.places where weight = -1);
         """
     )
     cursor.execute(f"delete from {kept} where rowid in (select place from {gone})")
