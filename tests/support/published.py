@@ -28,7 +28,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let renewed files have row groups of a few rows, and be renewed whatever share is written anew."""
     monkeypatch.setattr(parquet_renewal, "ROW_GROUP_SIZE", 16)
     monkeypatch.setattr(parquet_renewal, "FEW_ROWS", 8)
-    monkeypatch.setattr(parquet_renewal, "ROWS_AT_ONCE", 40)
+    monkeypatch.setattr(parquet_renewal, "ROWS_AT_ONCE", 80)
     monkeypatch.setattr(parquet_renewal, "MOST_WRITTEN", 1)
 
 
