@@ -290,6 +290,19 @@ def test_an_action_beyond_seven_days_after_as_of_counts_once_as_of_has_moved(
     assert len(stage.published().rows("from marts.machine_action_investigations")) == 1
 
 
+def test_an_action_newer_than_as_of_has_no_age_however_often_it_is_told(open_stage, renewed):
+    stage = open_stage(ScriptedWorld([action("a", ago(days=1))]), publishes=True)
+    stage.sync().assert_ok()
+    stage.world.put_action(action("late", stage.sim.now() + timedelta(minutes=3), machineId="m"))
+    for _ in range(3):
+        stage.clock.advance(minutes=5)
+        backfill(stage.settings(), stage.program_clock(), Events(), Window(ago(hours=1), stage.sim.now()))
+        rows = stage.published().table("marts.machine_actions")
+        assert [row["age_seconds"] for row in rows if row["machine_action_id"] == "late"] == [0]
+        assert_published_equals_warehouse(stage)
+    assert renewed == [False, True, True, True]
+
+
 def test_an_as_of_that_goes_back_makes_a_snapshot_anew(open_stage, renewed, monkeypatch):
     monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     contoso = ScriptedWorld(

@@ -40,6 +40,17 @@ def test_ages_move_on_when_nothing_else_is_new(stage):
     assert [row["is_overdue"] for row in after if row["machine_action_id"] == "late"] == [True]
 
 
+@pytest.mark.parametrize(("hours", "is_stuck"), [(72.8, False), (73.1, True)])
+def test_an_action_is_stuck_from_the_same_age_on_as_in_the_view(stage, monkeypatch, hours, is_stuck):
+    monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
+    stage.clock.advance(hours=hours)
+    stage.sync().assert_ok()
+    assert "machine_timeline" in linked_files(stage)
+    assert_published_equals_warehouse(stage)
+    rows = stage.published().table("marts.machine_actions")
+    assert [row["is_stuck"] for row in rows if row["machine_action_id"] == "late"] == [is_stuck]
+
+
 def test_a_second_renewal_goes_on_from_the_first(stage, monkeypatch):
     monkeypatch.setattr(comparison, "_is_of_day", lambda *_: True)
     for _ in range(3):
