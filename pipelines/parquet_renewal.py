@@ -116,7 +116,7 @@ class _Renewal:
         if (
             len(table) != end - start
             or pc.min_max(position).as_py() != {"min": start, "max": end - 1}
-            or not pc.all(pc.equal(steps, 1)).as_py()
+            or not pc.all(pc.equal(steps, 1), min_count=0).as_py()
         ):
             raise UnlikeError("the rows are not as many as they were")
         return self._written(
@@ -166,7 +166,7 @@ class _Renewal:
         path = str(self._path).replace("'", "''")
         return (
             "select file_row_number as position, * exclude (file_row_number) "
-            f"from read_parquet('{path}', file_row_number = true) "
+            f"from read_parquet('{path}', file_row_number = true, hive_partitioning = false) "
             f"where file_row_number >= {start} and file_row_number < {end}"
         )
 
