@@ -49,7 +49,8 @@ def renew(
     try:
         with former.open("rb") as file, target.open("wb") as written:
             _Renewal(cursor, former, Parts(file), moving, replaced).write(written)
-    except UnlikeError as error:
+    except (UnlikeError, pa.ArrowException) as error:
+        # One of Arrow's is a column's first empty value, where the former file says that it has none.
         logger.debug("%s is written anew: %s", target.name, error)
         target.unlink()
         return False
@@ -182,23 +183,19 @@ class _Renewal:
         # Typed as a bool, though a list is documented as well.
         in_dictionary: Any = [name for name in self._in_dictionary if name in table.column_names]
         written = io.BytesIO()
-        try:
-            with pq.ParquetWriter(
-                written,
-                schema,
-                compression=PARQUET_COMPRESSION,
-                compression_level=PARQUET_COMPRESSION_LEVEL,
-                use_dictionary=in_dictionary or False,
-                store_schema=False,
-            ) as writer:
-                start = 0
-                for count in row_counts:
-                    rows = pa.Table.from_arrays(table.slice(start, count).columns, schema=schema)
-                    writer.write_table(rows, row_group_size=count)
-                    start += count
-        except pa.ArrowException as error:
-            # Such as a column's first empty value, where the former file says that it has none.
-            raise UnlikeError(str(error)) from error
+        with pq.ParquetWriter(
+            written,
+            schema,
+            compression=PARQUET_COMPRESSION,
+            compression_level=PARQUET_COMPRESSION_LEVEL,
+            use_dictionary=in_dictionary or False,
+            store_schema=False,
+        ) as writer:
+            start = 0
+            for count in row_counts:
+                rows = pa.Table.from_arrays(table.slice(start, count).columns, schema=schema)
+                writer.write_table(rows, row_group_size=count)
+                start += count
         return Parts(written)
 
 

@@ -90,3 +90,10 @@ def test_rows_that_an_expression_multiplies_are_not_taken_over(connection, tmp_p
     moving = MovingColumns({"age": "unnest([1, 2])"})
     target = tmp_path / "target.parquet"
     assert not parquet_renewal.renew(connection, former=former, target=target, moving=moving, replaced=None)
+
+
+def test_new_rows_of_another_type_are_written_from_the_table(connection, tmp_path, monkeypatch):
+    cut_small(monkeypatch)
+    changes = replaced(connection, gone=[3], fresh=[3])
+    connection.execute("create or replace table fresh as select 'contoso' as tenant, 'a3' as id, 0.5 as age")
+    assert renewed(connection, tmp_path, ROWS.format(60), changes) is None
